@@ -1,0 +1,1 @@
+"""What one lesson has taught and later lessons import."""

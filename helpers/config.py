@@ -1,0 +1,65 @@
+"""Paths, class names, seed and device: the settings that every lesson shares."""
+
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA_DIR = ROOT / "data"
+NOTEBOOKS_DIR = ROOT / "notebooks"
+
+CLASS_NAMES = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+]
+NUM_CLASSES = len(CLASS_NAMES)
+
+SEED = 0
+
+# FAST=1 makes every split a small stratified subset and caps the epochs of `fit`.
+# It exists so that all lessons can be executed in minutes, to see that they run.
+FAST = os.environ.get("FAST", "") not in ("", "0")
+FAST_SIZES = {"train": 4_000, "validation": 1_000, "test": 1_000}
+FAST_EPOCHS = 2
+
+# What a short run trains must never stand in for the real thing, so each has its own folder.
+RUNS_DIR = ROOT / "runs" / ("fast" if FAST else "full")
+
+
+def set_seed(seed: int = SEED) -> None:
+    """Fix the random numbers of Python, NumPy and PyTorch.
+
+    Parameters
+    ----------
+    seed : int
+        Any whole number from 0 to 2**32 - 1. The same seed on the same machine gives the same weights,
+        the same dropout and so the same training history.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def get_device() -> torch.device:
+    """Return the fastest device of this machine: CUDA, then Apple's MPS, then the CPU.
+
+    Returns
+    -------
+    torch.device
+    """
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

@@ -1,0 +1,185 @@
+"""Load Fashion-MNIST as tensors, split it, draw batches from it, and guard the test set."""
+
+import csv
+import datetime
+
+import torch
+from sklearn.model_selection import train_test_split
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
+from torchvision.datasets import FashionMNIST
+
+from helpers import config
+from helpers.fetch import DataError, fetch
+
+# Mean and standard deviation of all pixels of the 50,000 training images, scaled to 0..1.
+# Lesson 01 computes them and checks that they are these.
+TRAIN_MEAN = 0.2860
+TRAIN_STD = 0.3529
+
+
+def load_images(train: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Load one of the two published parts of Fashion-MNIST, all of it.
+
+    Parameters
+    ----------
+    train : bool
+        True for the 60,000 images, False for the 10,000. Lessons reach the latter through
+        `open_test_set` only.
+
+    Returns
+    -------
+    images : torch.Tensor
+        uint8, shape (N, 1, 28, 28), grey levels from 0 to 255.
+    labels : torch.Tensor
+        int64, shape (N,), class numbers from 0 to 9.
+
+    Raises
+    ------
+    DataError
+        If the data is not there and no route brings it.
+    """
+    fetch()
+    published = FashionMNIST(root=config.DATA_DIR, train=train, download=False)
+    return published.data.unsqueeze(1), published.targets
+
+
+def split_indices(labels: torch.Tensor, validation_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Split sample numbers into training and validation, at random, each class in its share.
+
+    Parameters
+    ----------
+    labels : torch.Tensor
+        int64, shape (N,).
+    validation_size : int
+        How many samples go to validation, from 10 to N - 10.
+
+    Returns
+    -------
+    train_indices, validation_indices : torch.Tensor
+        int64, sorted, without a common element. The same for every run.
+    """
+    train_indices, validation_indices = train_test_split(
+        torch.arange(len(labels)).numpy(),
+        test_size=validation_size,
+        stratify=labels.numpy(),
+        random_state=config.SEED,
+    )
+    return torch.from_numpy(train_indices).sort().values, torch.from_numpy(validation_indices).sort().values
+
+
+def shorten(dataset: TensorDataset, name: str) -> TensorDataset:
+    """Under FAST=1 return a small stratified subset and say so, else the data set itself."""
+    if not config.FAST:
+        return dataset
+    images, labels = dataset.tensors
+    _, kept = split_indices(labels, config.FAST_SIZES[name])
+    print(f"FAST=1: {len(kept):,} of {len(labels):,} {name} images.")
+    return TensorDataset(images[kept], labels[kept])
+
+
+def load_split(name: str, validation_size: int = 10_000) -> TensorDataset:
+    """Load the training or the validation part of the 60,000 published training images.
+
+    Parameters
+    ----------
+    name : {"train", "validation"}
+        Which part.
+    validation_size : int
+        Images in the validation part: 10,000 in most lessons, 15,000 in lesson 06.
+
+    Returns
+    -------
+    TensorDataset
+        Of images, uint8 (N, 1, 28, 28), and labels, int64 (N,).
+
+    Raises
+    ------
+    ValueError
+        For any other name. The test set has a door of its own, `open_test_set`.
+    """
+    if name not in ("train", "validation"):
+        raise ValueError(
+            f"There is no split {name!r}: choose 'train' or 'validation'. "
+            "The test set is opened with open_test_set(reason), once, at the end."
+        )
+    images, labels = load_images(train=True)
+    train_indices, validation_indices = split_indices(labels, validation_size)
+    chosen = train_indices if name == "train" else validation_indices
+    return shorten(TensorDataset(images[chosen], labels[chosen]), name)
+
+
+def open_test_set(reason: str) -> TensorDataset:
+    """Open the test set, print why, and note it in `runs/…/test_set_openings.csv`.
+
+    Every decision that looks at the test set makes its figure less honest, so each model opens
+    it once, when nothing about the model will change any more.
+
+    Parameters
+    ----------
+    reason : str
+        One sentence: what the opening is for.
+
+    Returns
+    -------
+    TensorDataset
+        Of images, uint8 (10000, 1, 28, 28), and labels, int64 (10000,).
+
+    Raises
+    ------
+    ValueError
+        If no reason is given.
+    """
+    if not reason.strip():
+        raise ValueError("Say what the test set is opened for: open_test_set('final accuracy of …').")
+    print(f"Test set opened: {reason}")
+    config.RUNS_DIR.mkdir(parents=True, exist_ok=True)
+    with open(config.RUNS_DIR / "test_set_openings.csv", "a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerow([datetime.datetime.now().isoformat(timespec="seconds"), reason])
+    return shorten(TensorDataset(*load_images(train=False)), "test")
+
+
+def normalize(images: torch.Tensor) -> torch.Tensor:
+    """Scale grey levels to mean 0 and standard deviation 1 over the training images.
+
+    Parameters
+    ----------
+    images : torch.Tensor
+        uint8, any shape, 0 to 255.
+
+    Returns
+    -------
+    torch.Tensor
+        float32, the same shape, about -0.81 (black) to 2.02 (white).
+    """
+    return (images.float() / 255 - TRAIN_MEAN) / TRAIN_STD
+
+
+def make_loader(dataset: TensorDataset, batch_size: int, shuffle: bool = False, seed: int = config.SEED) -> DataLoader:
+    """Draw batches by whole lists of indices, far faster than one image at a time.
+
+    Parameters
+    ----------
+    dataset : TensorDataset
+        Of images, uint8 (N, 1, 28, 28), and labels, int64 (N,).
+    batch_size : int
+        Images in a batch; the last batch holds what remains.
+    shuffle : bool
+        True for training: a new order in every epoch, the same orders for the same seed.
+    seed : int
+        Fixes the orders.
+
+    Returns
+    -------
+    DataLoader
+        Yields images, uint8 (batch_size, 1, 28, 28), and labels, int64 (batch_size,).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+    return DataLoader(dataset, sampler=BatchSampler(order, batch_size, drop_last=False), batch_size=None)
+
+
+if __name__ == "__main__":
+    try:
+        print(fetch())
+    except DataError as error:
+        raise SystemExit(str(error)) from None

@@ -1,0 +1,224 @@
+"""Predictions of a model on every sample, and the figures and tables that are made of them."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from helpers import config
+from helpers.data import make_loader, normalize
+
+
+class Predictions(NamedTuple):
+    """What a model says of every sample of a data set, in the data set's order."""
+
+    labels: np.ndarray  # int64 (N,), the true classes
+    predictions: np.ndarray  # int64 (N,), the most probable classes
+    probabilities: np.ndarray  # float64 (N, 10), rows sum to 1
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, dataset: TensorDataset, batch_size: int = 1_000) -> Predictions:
+    """Run a model over a whole data set, in evaluation mode and in float32.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Takes normalised images and returns logits or log-probabilities, (N, 10). It is on any device
+        and is left in the mode, training or evaluation, in which it came.
+    dataset : TensorDataset
+        Of images, uint8 (N, 1, 28, 28), and labels, int64 (N,).
+    batch_size : int
+        Images in a pass; changes the memory needed, not the result.
+
+    Returns
+    -------
+    Predictions
+        labels, predictions, probabilities.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    labels, probabilities = [], []
+    for images, batch_labels in make_loader(dataset, batch_size):
+        batch = normalize(images.to(device)).contiguous(memory_format=torch.channels_last)
+        # Softmax in float64, so that no probability is rounded to 0 and the loss stays finite.
+        probabilities.append(model(batch).cpu().double().softmax(dim=1))
+        labels.append(batch_labels)
+    model.train(was_training)
+    probabilities = torch.cat(probabilities).numpy()
+    return Predictions(torch.cat(labels).numpy(), probabilities.argmax(axis=1), probabilities)
+
+
+def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Return the share of right predictions, 0 to 1: right samples over all samples."""
+    return float((labels == predictions).mean())
+
+
+def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean of -log(probability of the true class), in nats.
+
+    Parameters
+    ----------
+    labels : np.ndarray
+        int, (N,).
+    probabilities : np.ndarray
+        float, (N, 10).
+    """
+    return float(-np.log(probabilities[np.arange(len(labels)), labels]).mean())
+
+
+def accuracy_interval(labels: np.ndarray, predictions: np.ndarray) -> tuple[float, float, float]:
+    """Return the accuracy and its 95 % Wilson interval (Wilson, 1927), as fractions.
+
+    Returns
+    -------
+    accuracy, low, high : float
+    """
+    right, total = int((labels == predictions).sum()), len(labels)
+    interval = binomtest(right, total).proportion_ci(confidence_level=0.95, method="wilson")
+    return right / total, interval.low, interval.high
+
+
+def describe_accuracy(labels: np.ndarray, predictions: np.ndarray) -> str:
+    """Return the accuracy in words, as '92.34 % (95 % interval 91.80 to 92.85 %, n = 10,000)'."""
+    value, low, high = (100 * part for part in accuracy_interval(labels, predictions))
+    return f"{value:.2f} % (95 % interval {low:.2f} to {high:.2f} %, n = {len(labels):,})"
+
+
+def macro_scores(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
+    """Return precision, recall and F1, each the plain mean over the ten classes, 0 to 1."""
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, predictions, labels=range(config.NUM_CLASSES), average="macro", zero_division=0
+    )
+    return {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
+
+
+def per_class_table(labels: np.ndarray, predictions: np.ndarray) -> pd.DataFrame:
+    """Tabulate precision, recall (the accuracy within a class), F1 and errors of each class.
+
+    Returns
+    -------
+    pd.DataFrame
+        One row a class, in the order of `CLASS_NAMES`; columns images, errors, precision, recall, f1.
+    """
+    precision, recall, f1, images = precision_recall_fscore_support(
+        labels, predictions, labels=range(config.NUM_CLASSES), zero_division=0
+    )
+    matrix = confusion_matrix(labels, predictions, labels=range(config.NUM_CLASSES))
+    return pd.DataFrame(
+        {
+            "images": images,
+            "errors": matrix.sum(axis=1) - matrix.diagonal(),
+            "precision": precision,
+            "recall": recall,
+            "f1": f1,
+        },
+        index=pd.Index(config.CLASS_NAMES, name="class"),
+    )
+
+
+def confused_pairs(labels: np.ndarray, predictions: np.ndarray, top: int = 5) -> pd.DataFrame:
+    """List the most frequent errors: true class, predicted class, how often.
+
+    Returns
+    -------
+    pd.DataFrame
+        `top` rows, most frequent first; columns true label, predicted as, count.
+    """
+    errors = confusion_matrix(labels, predictions, labels=range(config.NUM_CLASSES))
+    np.fill_diagonal(errors, 0)
+    order = np.argsort(errors, axis=None, kind="stable")[::-1][:top]
+    true, predicted = np.unravel_index(order, errors.shape)
+    return pd.DataFrame(
+        {
+            "true label": [config.CLASS_NAMES[i] for i in true],
+            "predicted as": [config.CLASS_NAMES[i] for i in predicted],
+            "count": errors[true, predicted],
+        },
+        index=pd.RangeIndex(1, len(order) + 1, name="rank"),
+    )
+
+
+def reliability_table(labels: np.ndarray, probabilities: np.ndarray, num_bins: int = 15) -> pd.DataFrame:
+    """Compare confidence with accuracy in bins of equal width (Guo et al., 2017).
+
+    Parameters
+    ----------
+    labels : np.ndarray
+        int, (N,).
+    probabilities : np.ndarray
+        float, (N, 10); the confidence of a prediction is its largest probability.
+    num_bins : int
+        Bins from 0 to 1.
+
+    Returns
+    -------
+    pd.DataFrame
+        One row a bin that holds samples; columns low, high, images, confidence, accuracy (means).
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    edges = np.linspace(0, 1, num_bins + 1)
+    bin_of_sample = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, num_bins - 1)
+    rows = []
+    for number in range(num_bins):
+        inside = bin_of_sample == number
+        if inside.any():
+            rows.append(
+                (edges[number], edges[number + 1], inside.sum(), confidence[inside].mean(), right[inside].mean())
+            )
+    return pd.DataFrame(rows, columns=["low", "high", "images", "confidence", "accuracy"])
+
+
+def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, num_bins: int = 15) -> float:
+    """Return the mean gap between confidence and accuracy over the bins, weighted by images, 0 to 1.
+
+    Source: Naeini et al., 2015; Guo et al., "On Calibration of Modern Neural Networks", 2017.
+    """
+    table = reliability_table(labels, probabilities, num_bins)
+    gap = (table["confidence"] - table["accuracy"]).abs()
+    return float((gap * table["images"]).sum() / len(labels))
+
+
+def accuracy_by_coverage(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+    """Tabulate accuracy when the model answers only where it is most confident.
+
+    Returns
+    -------
+    pd.DataFrame
+        Row k: the k + 1 most confident answers are kept. Columns threshold (the lowest confidence
+        kept), coverage (share of samples answered), accuracy (on those), all 0 to 1.
+    """
+    confidence = probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    right = (probabilities.argmax(axis=1) == labels)[order]
+    answered = np.arange(1, len(labels) + 1)
+    return pd.DataFrame(
+        {
+            "threshold": confidence[order],
+            "coverage": answered / len(labels),
+            "accuracy": right.cumsum() / answered,
+        }
+    )
+
+
+def mcnemar(labels: np.ndarray, predictions_a: np.ndarray, predictions_b: np.ndarray) -> dict[str, float]:
+    """Test whether two models differ on the same samples (McNemar, 1947; exact binomial form).
+
+    Returns
+    -------
+    dict
+        only_a_right, only_b_right (counts of samples) and p_value, 0 to 1: how often a gap at least
+        as wide would come up if both models were equally good.
+    """
+    a_right, b_right = predictions_a == labels, predictions_b == labels
+    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
+    differing = only_a + only_b
+    p_value = binomtest(only_a, differing).pvalue if differing else 1.0
+    return {"only_a_right": only_a, "only_b_right": only_b, "p_value": float(p_value)}

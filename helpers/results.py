@@ -1,0 +1,124 @@
+"""Check what a lesson claims against its run, and record what each model reached."""
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from helpers import config
+
+COLUMNS = [
+    "lesson",
+    "model",
+    "parameters",
+    "train_images",
+    "epochs",
+    "seconds",
+    "validation_accuracy",
+    "test_accuracy",
+    "test_loss",
+]
+
+
+def claim(sentence: str, holds: bool, fast: bool = True) -> None:
+    """Check a sentence that the lesson's text states as a result of the run.
+
+    Parameters
+    ----------
+    sentence : str
+        What the text claims, such as "The MLP beats logistic regression on validation."
+    holds : bool
+        Whether it is so in this run. A full run must show it.
+    fast : bool
+        A weaker bound for FAST=1, where little data and few epochs cannot show the claim itself, but
+        where a broken pipeline (shuffled labels, no gradient step) still fails.
+
+    Raises
+    ------
+    AssertionError
+        If the claim, or under FAST=1 its bound, does not hold.
+    """
+    if config.FAST:
+        assert fast, f"Under FAST=1 not even the weak bound holds for: {sentence}"
+        print(f"FAST=1, weak bound only: {sentence}")
+    else:
+        assert holds, f"This run contradicts the text: {sentence}"
+        print(f"✓ {sentence}")
+
+
+def results_path() -> Path:
+    """Return the file where this run's results are kept; FAST=1 has a folder of its own."""
+    return config.RUNS_DIR / "results.json"
+
+
+def read_results(path: Path) -> list[dict]:
+    """Read recorded results; an empty list if there are none yet."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def record_result(
+    lesson: str,
+    model: str,
+    *,
+    parameters: int,
+    train_images: int,
+    history: pd.DataFrame,
+    test_accuracy: float,
+    test_loss: float,
+) -> dict:
+    """Record what a model reached in the results file of this run; a rerun replaces its entry.
+
+    Parameters
+    ----------
+    lesson, model : str
+        Such as "02_mlp_baseline" and "MLP".
+    parameters, train_images : int
+        Size of the model and of the training set.
+    history : pd.DataFrame
+        From `fit`: gives epochs, training seconds and the last validation accuracy.
+    test_accuracy, test_loss : float
+        Fraction, and mean cross-entropy in nats, on the test set.
+
+    Returns
+    -------
+    dict
+        The entry.
+    """
+    entry = {
+        "lesson": lesson,
+        "model": model,
+        "parameters": parameters,
+        "train_images": train_images,
+        "epochs": len(history),
+        "seconds": round(float(history["seconds"].sum()), 1),
+        "validation_accuracy": round(float(history["validation_accuracy"].iloc[-1]), 4),
+        "test_accuracy": round(float(test_accuracy), 4),
+        "test_loss": round(float(test_loss), 4),
+    }
+    path = results_path()
+    others = [old for old in read_results(path) if (old["lesson"], old["model"]) != (lesson, model)]
+    entries = sorted([*others, entry], key=lambda old: old["lesson"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, path)
+    return entry
+
+
+def results_table(entries: list[dict]) -> pd.DataFrame:
+    """Make a table for readers of recorded results: accuracies in percent, one row a model."""
+    table = pd.DataFrame(entries, columns=COLUMNS)
+    return pd.DataFrame(
+        {
+            "lesson": table["lesson"],
+            "model": table["model"],
+            "parameters": table["parameters"].map("{:,}".format),
+            "training images": table["train_images"].map("{:,}".format),
+            "epochs": table["epochs"],
+            "training time (s)": table["seconds"].map("{:.0f}".format),
+            "validation accuracy": table["validation_accuracy"].map("{:.2%}".format),
+            "test accuracy": table["test_accuracy"].map("{:.2%}".format),
+            "test loss": table["test_loss"].map("{:.4f}".format),
+        }
+    )
