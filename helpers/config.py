@@ -33,8 +33,8 @@ FAST = os.environ.get("FAST", "") not in ("", "0")
 FAST_SIZES = {"train": 4_000, "validation": 1_000, "test": 1_000}
 FAST_EPOCHS = 2
 
-# What a short run trains must never stand in for the real thing, so each has its own folder.
-RUNS_DIR = ROOT / "runs" / ("fast" if FAST else "full")
+# What a short run or a test trains must never stand in for the real thing, so each has its own folder.
+RUNS_DIR = ROOT / "runs" / os.environ.get("RUN_NAME", "fast" if FAST else "full")
 
 
 def set_seed(seed: int = SEED) -> None:

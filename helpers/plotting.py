@@ -32,7 +32,7 @@ def plot_image(image: torch.Tensor, title: str = "", *, ax: Axes | None = None) 
         Written above it.
     """
     ax = ax or plt.gca()
-    ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+    ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     ax.set_title(title, fontsize=9)
     ax.set_xticks([])
     ax.set_yticks([])

@@ -1,0 +1,195 @@
+"""Execute the lessons in order (`run`), and put a full run's outputs and results in the project (`publish`)."""
+
+import argparse
+import datetime
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import time
+from pathlib import Path
+
+import nbformat
+import torch
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from helpers import config
+from helpers.fetch import DataError, fetch
+from helpers.results import read_results, results_path, results_table
+
+README = config.ROOT / "README.md"
+RESULTS = config.NOTEBOOKS_DIR / "results.json"
+RUN_TIMES = config.NOTEBOOKS_DIR / "run_times.json"
+TIMES_OF_THIS_RUN = config.RUNS_DIR / "run_times.json"
+COPIES = config.RUNS_DIR / "notebooks"
+
+
+def lesson_paths() -> list[Path]:
+    """Return the lessons' notebooks in order."""
+    return sorted(config.NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))
+
+
+def code_hash(notebook: nbformat.NotebookNode) -> str:
+    """Return the SHA-256 of the code cells, which tells whether outputs belong to this code."""
+    code = "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a time as a reader wants it: 'about 40 seconds', 'about 7 minutes'; rounded up."""
+    if seconds <= 90:
+        return f"about {-(-int(seconds) // 10) * 10 or 10} seconds"
+    return f"about {-(-int(seconds) // 60)} minutes"
+
+
+def execute(path: Path) -> float:
+    """Execute one lesson on a fresh kernel, with a line for each code cell, and keep the executed copy.
+
+    Returns
+    -------
+    float
+        Seconds from the kernel's start to the last cell.
+
+    Raises
+    ------
+    CellExecutionError
+        If a cell fails. The copy is written all the same.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    numbers = [number for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    cell_started = time.perf_counter()
+
+    def on_start(cell, cell_index):
+        nonlocal cell_started
+        cell_started = time.perf_counter()
+        first_line = cell.source.strip().split("\n")[0][:56]
+        print(f"  cell {numbers.index(cell_index) + 1:2} of {len(numbers)}  {first_line:56}", end="", flush=True)
+
+    def on_end(cell, cell_index, execute_reply):
+        print(f" {time.perf_counter() - cell_started:7.1f} s", flush=True)
+
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(config.NOTEBOOKS_DIR)}},
+        record_timing=False,
+        coalesce_streams=True,
+        on_cell_execute=on_start,
+        on_cell_executed=on_end,
+    )
+    started = time.perf_counter()
+    try:
+        client.execute()
+    finally:
+        notebook.metadata = nbformat.from_dict(
+            {
+                "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+                "language_info": {"name": "python"},
+                "series": {"code_sha256": code_hash(notebook), "fast": config.FAST},
+            }
+        )
+        COPIES.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, COPIES / path.name)
+    return time.perf_counter() - started
+
+
+def run() -> dict[str, float]:
+    """Execute all lessons in order and print what each model reached and how long each lesson took.
+
+    Returns
+    -------
+    dict
+        Seconds by lesson name.
+    """
+    # A bar that moves would leave its remains in the executed copies.
+    os.environ["TQDM_DISABLE"] = "1"
+    print(fetch())
+    print("FAST=1: little data and few epochs; the figures mean nothing." if config.FAST else "Full training.")
+    results_path().unlink(missing_ok=True)
+    seconds = {}
+    for path in lesson_paths():
+        print(f"\n{path.stem}", flush=True)
+        try:
+            seconds[path.stem] = execute(path)
+        except CellExecutionError as error:
+            raise SystemExit(
+                f"\n\n{path.stem} stopped: {error.ename}: {error.evalue}\n"
+                f"The executed copy up to this cell is {COPIES / path.name}."
+            ) from None
+    TIMES_OF_THIS_RUN.write_text(
+        json.dumps(
+            {
+                "date": datetime.date.today().isoformat(),
+                "processor": f"{os.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+                "device": config.get_device().type,
+                "python": platform.python_version(),
+                "torch": str(torch.__version__),
+                "seconds": {name: round(value, 1) for name, value in seconds.items()},
+            },
+            indent=2,
+        )
+        + "\n"
+    )
+    print("\nWhat each model reached\n")
+    print(results_table(read_results(results_path())).to_string(index=False))
+    print("\nHow long each lesson took\n")
+    for name, value in seconds.items():
+        print(f"  {name:26} {value:7.1f} s")
+    print(f"  {'all':26} {sum(seconds.values()):7.1f} s")
+    print(f"\nThe executed notebooks are in {COPIES}.")
+    return seconds
+
+
+def markdown_table(header: list[str], rows: list[list]) -> str:
+    """Return a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(item) for item in line) + " |" for line in lines)
+
+
+def readme_results() -> str:
+    """Return the README's section of measured results, made of the recorded results alone."""
+    times = json.loads(RUN_TIMES.read_text())
+    table = results_table(read_results(RESULTS))
+    rows = [[name, describe_seconds(value)] for name, value in times["seconds"].items()]
+    rows.append(["all lessons", describe_seconds(sum(times["seconds"].values()))])
+    return (
+        f"{markdown_table(list(table.columns), table.values.tolist())}\n\n"
+        f"Measured on {times['date']} ({times['processor']}, {times['device']}; Python {times['python']}, "
+        f"PyTorch {times['torch']}).\n\n"
+        f"{markdown_table(['lesson', 'run time'], rows)}"
+    )
+
+
+def between(text: str, name: str, content: str) -> str:
+    """Replace what stands between <!--name--> and <!--/name-->."""
+    pattern = rf"(<!--{name}-->).*?(<!--/{name}-->)"
+    return re.sub(pattern, lambda found: found[1] + content + found[2], text, flags=re.DOTALL)
+
+
+def publish() -> None:
+    """Do a full run, then rewrite the committed notebooks, the recorded results and the README's tables."""
+    if config.FAST:
+        raise SystemExit("The committed outputs come from a full run: do not set FAST.")
+    seconds = run()
+    for path in lesson_paths():
+        notebook = nbformat.read(COPIES / path.name, as_version=4)
+        first = notebook.cells[0]
+        first.source = between(first.source, "run-time", describe_seconds(seconds[path.stem]))
+        nbformat.write(notebook, path)
+    shutil.copy(results_path(), RESULTS)
+    shutil.copy(TIMES_OF_THIS_RUN, RUN_TIMES)
+    readme = README.read_text(encoding="utf-8")
+    README.write_text(between(readme, "results", f"\n{readme_results()}\n"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["run", "publish"])
+    try:
+        {"run": run, "publish": publish}[parser.parse_args().what]()
+    except DataError as error:
+        raise SystemExit(str(error)) from None

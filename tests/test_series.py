@@ -1,0 +1,86 @@
+"""The command that executes the lessons: progress, executed copies, failures, and the README's tables."""
+
+import json
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from helpers import series
+from helpers.results import COLUMNS
+
+ENTRY = dict(zip(COLUMNS, ["02_x", "MLP", 535818, 50000, 12, 21.4, 0.9039, 0.8954, 0.3127], strict=True))
+
+
+@pytest.fixture
+def lessons(tmp_path, monkeypatch):
+    """Send notebooks, copies and results to a folder of the test; return a function that adds a lesson."""
+    folder = tmp_path / "a folder" / "notebooks"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(series.config, "NOTEBOOKS_DIR", folder)
+    monkeypatch.setattr(series.config, "RUNS_DIR", tmp_path / "runs")
+    monkeypatch.setattr(series.config, "FAST", False)
+    monkeypatch.setattr(series, "COPIES", tmp_path / "runs" / "notebooks")
+    monkeypatch.setattr(series, "TIMES_OF_THIS_RUN", tmp_path / "runs" / "run_times.json")
+    monkeypatch.setattr(series, "README", tmp_path / "README.md")
+    monkeypatch.setattr(series, "RESULTS", folder / "results.json")
+    monkeypatch.setattr(series, "RUN_TIMES", folder / "run_times.json")
+    monkeypatch.setattr(series, "fetch", lambda: "data are here")
+
+    def add(name, *code):
+        opening = new_markdown_cell("# Title\n<!--run-time-->?<!--/run-time--> on two cores.")
+        notebook = new_notebook(cells=[opening, *map(new_code_cell, code)])
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+        return folder / f"{name}.ipynb"
+
+    return add
+
+
+def test_publishing_writes_outputs_run_times_results_and_readme(lessons, tmp_path, capsys):
+    save = f"import json, pathlib; pathlib.Path(r'{tmp_path}/runs/results.json').write_text(json.dumps([{ENTRY}]))"
+    path = lessons("01_first", "print(1 + 1)", save)
+    series.README.write_text("before <!--results-->old<!--/results--> after")
+    series.COPIES.mkdir(parents=True)
+    series.publish()
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.cells[1].outputs[0].text == "2\n"
+    assert notebook.metadata["series"]["code_sha256"] == series.code_hash(notebook)
+    assert "<!--run-time-->about 10 seconds<!--/run-time-->" in notebook.cells[0].source
+    assert json.loads(series.RESULTS.read_text()) == [ENTRY]
+    readme = series.README.read_text()
+    assert readme.startswith("before") and readme.endswith("after") and "old" not in readme
+    assert "| 02_x | MLP | 535,818 | 50,000 | 12 | 21 | 90.39% | 89.54% | 0.3127 |" in readme
+    assert "cell  1 of 2  print(1 + 1)" in capsys.readouterr().out
+
+
+def test_a_failing_cell_ends_the_run_with_its_error_and_keeps_the_copy(lessons):
+    path = lessons("01_first", "print('so far')", "1 / 0")
+    before = path.read_bytes()
+    with pytest.raises(SystemExit, match="01_first stopped: ZeroDivisionError"):
+        series.run()
+    copy = nbformat.read(series.COPIES / path.name, as_version=4)
+    assert copy.cells[1].outputs[0].text == "so far\n"
+    assert path.read_bytes() == before
+
+
+def test_a_short_run_is_never_published(lessons, monkeypatch):
+    monkeypatch.setattr(series.config, "FAST", True)
+    with pytest.raises(SystemExit, match="full run"):
+        series.publish()
+
+
+def test_the_hash_changes_with_code_and_not_with_text():
+    notebook = new_notebook(cells=[new_markdown_cell("text"), new_code_cell("x = 1")])
+    first = series.code_hash(notebook)
+    notebook.cells[0].source = "other text"
+    assert series.code_hash(notebook) == first
+    notebook.cells[1].source = "x = 2"
+    assert series.code_hash(notebook) != first
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(3, "about 10 seconds"), (41, "about 50 seconds"), (130, "about 3 minutes"), (420, "about 7 minutes")],
+)
+def test_times_are_said_in_words(seconds, words):
+    assert series.describe_seconds(seconds) == words
