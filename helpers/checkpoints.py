@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -64,6 +65,20 @@ RECIPES = {
         "loss": "cross_entropy",
     },
 }
+
+
+# What reading a damaged or foreign file may raise.
+DAMAGE = (
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
 
 
 class CheckpointError(RuntimeError):
@@ -146,10 +161,15 @@ def load_checkpoint(name: str, model: nn.Module) -> dict:
         raise FileNotFoundError(f"There is no checkpoint {path}. The lesson that trains {name!r} writes it.")
     advice = f"Move or delete it, then run the lesson that trains {name!r} again, or load_or_train({name!r})."
     try:
+        # The file is a zip archive with checksums, which torch.load does not compare.
+        with zipfile.ZipFile(path) as archive:
+            if changed := archive.testzip():
+                raise zipfile.BadZipFile(f"the part {changed} was altered")
         content = torch.load(path, map_location="cpu", weights_only=True)
         weights = content.pop("weights")
         saved_model = content["model"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+        content["history"] = pd.DataFrame(content["history"])
+    except DAMAGE as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise CheckpointError(f"The checkpoint {path} is damaged ({reason[0][:100]}). {advice}") from None
     try:
@@ -160,7 +180,6 @@ def load_checkpoint(name: str, model: nn.Module) -> dict:
             f"Build the model that was saved, or: {advice}"
         ) from None
     model.eval()
-    content["history"] = pd.DataFrame(content["history"])
     return content
 
 
@@ -214,5 +233,9 @@ def load_or_train(name: str) -> nn.Module:
         scheduler=scheduler,
         loss_function=getattr(F, recipe["loss"]),
     )
-    save_checkpoint(name, model, recipe, history)
+    epochs_meant = min(recipe["epochs"], config.FAST_EPOCHS) if config.FAST else recipe["epochs"]
+    if len(history) == epochs_meant:
+        save_checkpoint(name, model, recipe, history)
+    else:
+        print("The training was stopped early, so this model is not kept for other lessons.")
     return model.eval()

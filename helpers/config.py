@@ -49,6 +49,8 @@ def set_seed(seed: int = SEED) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+    # On NVIDIA GPUs the fastest convolution algorithms may round differently from run to run.
+    torch.backends.cudnn.deterministic = True
 
 
 def get_device() -> torch.device:

@@ -70,7 +70,9 @@ def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     probabilities : np.ndarray
         float, (N, 10).
     """
-    return float(-np.log(probabilities[np.arange(len(labels)), labels]).mean())
+    of_true_class = probabilities[np.arange(len(labels)), labels]
+    # A diverged model may give 0 even in float64; the smallest normal number keeps the mean finite.
+    return float(-np.log(np.maximum(of_true_class, np.finfo(float).tiny)).mean())
 
 
 def accuracy_interval(labels: np.ndarray, predictions: np.ndarray) -> tuple[float, float, float]:
@@ -129,11 +131,11 @@ def confused_pairs(labels: np.ndarray, predictions: np.ndarray, top: int = 5) ->
     Returns
     -------
     pd.DataFrame
-        `top` rows, most frequent first; columns true label, predicted as, count.
+        At most `top` rows, most frequent first; columns true label, predicted as, count.
     """
     errors = confusion_matrix(labels, predictions, labels=range(config.NUM_CLASSES))
     np.fill_diagonal(errors, 0)
-    order = np.argsort(errors, axis=None, kind="stable")[::-1][:top]
+    order = np.argsort(errors, axis=None, kind="stable")[::-1][: min(top, np.count_nonzero(errors))]
     true, predicted = np.unravel_index(order, errors.shape)
     return pd.DataFrame(
         {

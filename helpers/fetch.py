@@ -2,11 +2,13 @@
 
 import gzip
 import hashlib
+import http.client
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,7 +90,7 @@ def read_folder(folder: Path) -> dict[str, bytes]:
             content = plain.read_bytes() if plain.is_file() else gzip.decompress(packed.read_bytes())
         except FileNotFoundError:
             raise DataError(f"{folder} has no {name} or {name}.gz") from None
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{folder}: {name} cannot be read ({error})") from None
         if problem := find_problem(name, content):
             raise DataError(f"{folder}: {problem}")
@@ -135,11 +137,13 @@ def from_debian() -> dict[str, bytes]:
             ["apt-get", *options, "-q", "update"],
             ["apt-get", *options, "-q", "download", DEBIAN_PACKAGE],
         ]
+        complaints = []
         for command in commands:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
+            complaints += done.stderr.strip().splitlines()
             if done.returncode:
-                lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-                raise DataError(f"{command[0]} {command[-1]} failed: {lines[-1]}")
+                # When no mirror answers, `update` only warns and `download` fails: the first complaint is the cause.
+                raise DataError(f"apt-get failed: {complaints[0] if complaints else 'no message'}")
         archive = next(Path(folder).glob("*.deb"))
         subprocess.run(["dpkg", "-x", archive, folder], check=True, capture_output=True)
         return read_folder(Path(folder) / DEBIAN_FOLDER)
@@ -186,22 +190,26 @@ def fetch() -> str:
     DataError
         If no route works, or the folder cannot be written; the message says what to do.
     """
-    if raw_dir().is_dir():
+    if os.path.isdir(raw_dir()):
         try:
-            read_folder(raw_dir())
+            contents = read_folder(raw_dir())
+            # torchvision reads the unpacked files only, and a student may have copied the .gz ones here.
+            if not all((raw_dir() / name).is_file() for name in SHA256):
+                write_files(contents)
             return f"Fashion-MNIST is in {raw_dir()} and is right (SHA-256 checked)."
         except DataError as error:
             first_problem = str(error)
             # Files that are there but wrong are replaced below; a student should know why.
-            if any((raw_dir() / name).exists() for name in SHA256):
+            if any(os.path.exists(raw_dir() / name) for name in SHA256):
                 print(f"The files in data/ cannot be used: {first_problem}. Fetching them anew.")
     failures = []
     for route, bring in ROUTES.items():
         try:
             contents = bring()
-        except (DataError, OSError, RuntimeError, subprocess.SubprocessError) as error:
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            failures.append(f"  - {route}: {reason[0]}")
+        except (DataError, OSError, RuntimeError, subprocess.SubprocessError, http.client.HTTPException) as error:
+            # In one line: torchvision names the cause below its first line.
+            reason = " ".join(str(error).split()) or type(error).__name__
+            failures.append(f"  - {route}: {reason}")
             continue
         write_files(contents)
         return f"Fashion-MNIST was brought to {raw_dir()} (SHA-256 checked) by: {route}."

@@ -84,3 +84,13 @@ def test_the_hash_changes_with_code_and_not_with_text():
 )
 def test_times_are_said_in_words(seconds, words):
     assert series.describe_seconds(seconds) == words
+
+
+def test_outputs_keep_no_memory_address_and_no_random_table_name(lessons):
+    path = lessons("01_first", "print(1)", "import pandas as pd\npd.DataFrame({'a': [1]}).style")
+    series.COPIES.mkdir(parents=True)
+    series.execute(path)
+    first = (series.COPIES / path.name).read_bytes()
+    series.execute(path)
+    assert (series.COPIES / path.name).read_bytes() == first
+    assert b"0x" not in first and b"T_2_row0" in first

@@ -1,0 +1,233 @@
+"""Faults that the suite must catch; `test_planted_faults.py` plants them one at a time."""
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """A text in a file of helpers/, what replaces it, and the test that must notice."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+SUMS = """\
+        loss_sum += batch_loss * len(labels)
+        right += (outputs.argmax(dim=1) == labels).sum().item()
+        seen += len(labels)
+"""
+AVERAGES = """\
+        loss_sum += batch_loss
+        right += (outputs.argmax(dim=1) == labels).float().mean().item()
+        seen += 1
+"""
+ARGUMENTS = """\
+        labels,
+        predictions,
+        labels=range(config.NUM_CLASSES),
+"""
+SWAPPED_ARGUMENTS = """\
+        predictions,
+        labels,
+        labels=range(config.NUM_CLASSES),
+"""
+FAULTS = [
+    Fault(
+        "labels shuffled when a split is loaded",
+        "data.py",
+        "TensorDataset(images[chosen], labels[chosen])",
+        "TensorDataset(images[chosen], labels[chosen][torch.randperm(len(chosen))])",
+        "test_data.py::test_load_split_gives_disjoint_parts_with_their_own_labels",
+    ),
+    Fault(
+        "labels shuffled within a batch",
+        "training.py",
+        "images, labels = images.to(device), labels.to(device)",
+        "images, labels = images.to(device), labels[torch.randperm(len(labels))].to(device)",
+        "test_training.py::test_fit_learns_and_measures_on_images_it_has_not_seen",
+    ),
+    Fault(
+        "no optimizer step",
+        "training.py",
+        "        optimizer.step()\n",
+        "",
+        "test_training.py::test_fit_learns_and_measures_on_images_it_has_not_seen",
+    ),
+    Fault(
+        "gradients never set back",
+        "training.py",
+        "        optimizer.zero_grad()\n",
+        "",
+        "test_training.py::test_gradients_do_not_pile_up_over_batches",
+    ),
+    Fault(
+        "eval() forgotten, seen by the mode",
+        "evaluation.py",
+        "    model.eval()\n",
+        "",
+        "test_evaluation.py::test_predict_evaluates_in_eval_mode_and_leaves_the_mode_as_it_was",
+    ),
+    Fault(
+        "eval() forgotten, seen by the result",
+        "evaluation.py",
+        "    model.eval()\n",
+        "",
+        "test_evaluation.py::test_predict_does_not_depend_on_the_batch_size_even_with_dropout_and_batch_norm",
+    ),
+    Fault(
+        "train() forgotten",
+        "training.py",
+        "    model.train()\n",
+        "",
+        "test_training.py::test_each_epoch_trains_in_train_mode_and_measures_in_eval_mode",
+    ),
+    Fault(
+        "training figures averaged over batches",
+        "training.py",
+        SUMS,
+        AVERAGES,
+        "test_training.py::test_figures_are_sums_over_samples_when_the_last_batch_is_smaller",
+    ),
+    Fault(
+        "validation accuracy averaged over batches",
+        "evaluation.py",
+        "return float((labels == predictions).mean())",
+        "return float(np.mean([(labels == predictions)[i : i + 4].mean() for i in range(0, len(labels), 4)]))",
+        "test_evaluation.py::test_accuracy_is_right_samples_over_all_samples",
+    ),
+    Fault(
+        "softmax over the wrong axis",
+        "evaluation.py",
+        "softmax(dim=1)",
+        "softmax(dim=0)",
+        "test_evaluation.py::test_probabilities_of_each_sample_sum_to_one",
+    ),
+    Fault(
+        "log-softmax over the wrong axis",
+        "models.py",
+        "F.log_softmax(self.fc2(self.dropout2(x)), dim=1)",
+        "F.log_softmax(self.fc2(self.dropout2(x)), dim=0)",
+        "test_models.py::test_fashion_net_returns_log_probabilities_and_drops_a_quarter_and_a_half",
+    ),
+    Fault(
+        "confusion matrix transposed in the pairs",
+        "evaluation.py",
+        "errors = confusion_matrix(labels, predictions,",
+        "errors = confusion_matrix(predictions, labels,",
+        "test_evaluation.py::test_confused_pairs_name_the_true_class_first",
+    ),
+    Fault(
+        "confusion matrix transposed in the table",
+        "evaluation.py",
+        "matrix.sum(axis=1)",
+        "matrix.sum(axis=0)",
+        "test_evaluation.py::test_per_class_table_counts_errors_by_true_class",
+    ),
+    Fault(
+        "confusion matrix transposed in the figure",
+        "plotting.py",
+        ARGUMENTS,
+        SWAPPED_ARGUMENTS,
+        "test_plotting.py::test_confusion_matrix_has_true_classes_as_rows_and_predicted_as_columns",
+    ),
+    Fault(
+        "precision and recall swapped",
+        "evaluation.py",
+        "precision, recall, f1, images =",
+        "recall, precision, f1, images =",
+        "test_evaluation.py::test_per_class_table_counts_errors_by_true_class",
+    ),
+    Fault(
+        "overlapping splits",
+        "data.py",
+        "return torch.from_numpy(train_indices).sort().values,",
+        "return torch.arange(len(train_indices)),",
+        "test_data.py::test_split_overlaps_nowhere_and_covers_everything",
+    ),
+    Fault(
+        "splits not stratified",
+        "data.py",
+        "        stratify=labels.numpy(),\n",
+        "",
+        "test_data.py::test_split_gives_each_class_its_share",
+    ),
+    Fault(
+        "validation taken from the training part",
+        "data.py",
+        "else validation_indices",
+        "else train_indices[:validation_size]",
+        "test_data.py::test_load_split_gives_disjoint_parts_with_their_own_labels",
+    ),
+    Fault(
+        "validation figures measured on the training images",
+        "training.py",
+        "predict(model, validation)",
+        "predict(model, train)",
+        "test_training.py::test_validation_figures_come_from_the_validation_images",
+    ),
+    Fault(
+        "class names out of order",
+        "config.py",
+        '    "Pullover",\n    "Dress",\n',
+        '    "Dress",\n    "Pullover",\n',
+        "test_data.py::test_class_names_are_in_the_order_of_torchvision",
+    ),
+    Fault(
+        "normalisation left out of training",
+        "training.py",
+        "normalize(images).contiguous",
+        "images.float().contiguous",
+        "test_training.py::test_training_images_are_normalised_and_all_shown",
+    ),
+    Fault(
+        "normalisation left out of predict",
+        "evaluation.py",
+        "normalize(images.to(device)).contiguous",
+        "images.to(device).float().contiguous",
+        "test_evaluation.py::test_predict_normalises_the_images",
+    ),
+    Fault(
+        "mean not subtracted",
+        "data.py",
+        "(images.float() / 255 - TRAIN_MEAN) / TRAIN_STD",
+        "images.float() / 255 / TRAIN_STD",
+        "test_data.py::test_normalize_scales_by_the_constants_of_the_training_part",
+    ),
+    Fault(
+        "training images not shuffled",
+        "training.py",
+        "shuffle=True",
+        "shuffle=False",
+        "test_training.py::test_training_images_are_normalised_and_all_shown",
+    ),
+    Fault(
+        "seed not set",
+        "training.py",
+        "    config.set_seed(seed)\n",
+        "",
+        "test_training.py::test_seed_alone_decides_the_order_and_the_dropout",
+    ),
+    Fault(
+        "test set opened without a reason",
+        "data.py",
+        "if not reason.strip():",
+        "if reason is None:",
+        "test_data.py::test_test_set_stays_closed_without_a_reason",
+    ),
+    Fault(
+        "interval of another confidence level",
+        "evaluation.py",
+        "confidence_level=0.95",
+        "confidence_level=0.90",
+        "test_evaluation.py::test_accuracy_interval_is_wilsons",
+    ),
+    Fault(
+        "false claims let through",
+        "results.py",
+        "assert holds,",
+        "assert True,",
+        "test_results.py::test_a_false_claim_stops_a_full_run",
+    ),
+]

@@ -1,0 +1,174 @@
+"""The committed notebooks: run, in order, clean, belonging to their source, and equal to the recorded results."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from helpers import checkpoints, config, series
+from helpers.results import COLUMNS, read_results
+
+LESSONS = series.lesson_paths()
+NAMES = [path.stem for path in LESSONS]
+MODELS = {
+    ("02_mlp_baseline", "MLP"): 0.890,
+    ("03_cnn_dropout", "FashionNet"): 0.920,
+    ("03_cnn_dropout", "FashionCNN"): 0.919,
+    ("04_batchnorm_cnn", "BatchNormCNN"): 0.920,
+    ("06_training_diagnostics", "SimpleCNN"): 0.905,
+}
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_the_six_lessons_are_there_in_order():
+    assert NAMES == [
+        "01_data_exploration",
+        "02_mlp_baseline",
+        "03_cnn_dropout",
+        "04_batchnorm_cnn",
+        "05_error_analysis",
+        "06_training_diagnostics",
+    ]
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_every_code_cell_was_run_in_order(path):
+    counts = [cell.execution_count for cell in code_cells(read(path))]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_outputs_hold_no_error_no_stderr_and_no_widget(path):
+    notebook = read(path)
+    assert "widgets" not in notebook.metadata
+    for number, cell in enumerate(code_cells(notebook), 1):
+        for output in cell.outputs:
+            assert output.output_type != "error", f"cell {number}: {output.get('ename')}"
+            assert output.get("name") != "stderr", f"cell {number}: {output.get('text')}"
+            assert "application/vnd.jupyter.widget-view+json" not in output.get("data", {}), f"cell {number}"
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_outputs_hold_no_progress_bar_and_no_machine_path(path):
+    for number, cell in enumerate(code_cells(read(path)), 1):
+        for output in cell.outputs:
+            texts = [output.get("text", ""), *(v for k, v in output.get("data", {}).items() if k.startswith("text/"))]
+            for text in texts:
+                assert not re.search(r"it/s\]|batch/s|\d+%\|", text), f"cell {number}: progress bar: {text[:80]}"
+                path_found = re.search(r"(?<![\w.:])/(home|root|work|tmp|Users|usr|opt|mnt)/|[A-Z]:\\", text)
+                assert not path_found, f"cell {number}: machine path: {text[:80]}"
+                assert not re.search(r"0x[0-9a-f]{8,}", text), f"cell {number}: memory address: {text[:80]}"
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_outputs_belong_to_the_code_and_come_from_a_full_run(path):
+    notebook = read(path)
+    assert notebook.metadata["series"]["code_sha256"] == series.code_hash(notebook), "run make notebooks"
+    assert notebook.metadata["series"]["fast"] is False
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_a_notebook_is_small_and_its_metadata_is_plain(path):
+    notebook = read(path)
+    assert path.stat().st_size < 1_000_000
+    assert set(notebook.metadata) == {"kernelspec", "language_info", "series"}
+    allowed = {"nbval-check-output", "nbval-ignore-output", "nbval-skip", "raises-exception"}
+    for cell in notebook.cells:
+        assert set(cell.metadata) <= {"tags"}
+        assert set(cell.metadata.get("tags", [])) <= allowed
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_no_notebook_branches_on_the_short_mode(path):
+    for cell in code_cells(read(path)):
+        assert not re.search(r"\bFAST\b|environ", cell.source)
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_a_lesson_has_its_form(path):
+    notebook = read(path)
+    first, last = notebook.cells[0].source, notebook.cells[-1].source
+    assert first.startswith(f"# {path.stem[:2]} · ")
+    assert 3 <= len(re.findall(r"^- ", first, flags=re.MULTILINE)) <= 5
+    assert "**You will be able to**" in first and "**You need first**" in first
+    assert "## Summary" in last and "## Exercises" in last
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert text.count("**Before you run it:**") >= 3
+    code = "\n".join(cell.source for cell in code_cells(notebook))
+    assert code.count("claim(") >= 3
+    assert any("nbval-check-output" in cell.metadata.get("tags", []) for cell in code_cells(notebook))
+
+
+@pytest.mark.parametrize("path", [*LESSONS, series.README, config.DATA_DIR / "README.md"], ids=lambda path: path.name)
+def test_links_between_pages_resolve(path):
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if not target.startswith(("http:", "https:")):
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_lessons_link_to_their_neighbours(path):
+    last = read(path).cells[-1].source
+    position = LESSONS.index(path)
+    for neighbour in LESSONS[max(position - 1, 0) : position + 2]:
+        if neighbour != path:
+            assert f"({neighbour.name})" in last
+
+
+def test_every_model_reached_what_the_series_promises():
+    reached = {(entry["lesson"], entry["model"]): entry["test_accuracy"] for entry in read_results(series.RESULTS)}
+    assert set(reached) == set(MODELS)
+    for key, at_least in MODELS.items():
+        assert reached[key] >= at_least, key
+
+
+def test_results_have_the_promised_fields():
+    for entry in read_results(series.RESULTS):
+        assert list(entry) == COLUMNS
+        assert 0 < entry["validation_accuracy"] < 1 and 0 < entry["test_accuracy"] < 1
+        assert entry["train_images"] == (45_000 if entry["lesson"].startswith("06") else 50_000)
+
+
+@pytest.mark.parametrize("entry", read_results(series.RESULTS), ids=lambda entry: entry["model"])
+def test_recorded_results_stand_in_the_outputs_of_their_lesson(entry):
+    outputs = json.dumps(
+        [cell.outputs for cell in code_cells(read(config.NOTEBOOKS_DIR / f"{entry['lesson']}.ipynb"))],
+        ensure_ascii=False,
+    )
+    assert f"{100 * entry['test_accuracy']:.2f} %" in outputs
+    assert f"{entry['test_loss']:.4f}" in outputs
+
+
+def test_the_readme_says_what_was_recorded():
+    readme = series.README.read_text(encoding="utf-8")
+    assert series.between(readme, "results", f"\n{series.readme_results()}\n") == readme
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_the_run_time_in_a_lesson_is_the_recorded_one(path):
+    seconds = json.loads(series.RUN_TIMES.read_text())["seconds"][path.stem]
+    assert f"<!--run-time-->{series.describe_seconds(seconds)}<!--/run-time-->" in read(path).cells[0].source
+
+
+def test_every_recipe_names_its_lesson():
+    for recipe in checkpoints.RECIPES.values():
+        assert recipe["lesson"] in NAMES
+
+
+def test_tracked_files_hold_no_machine_path():
+    this = Path(__file__)
+    for path in [*config.ROOT.glob("*.*"), *config.ROOT.glob("helpers/*.py"), *this.parent.glob("*.py")]:
+        if path != this and path.is_file():
+            assert not re.search(r"/(root|work|Users)/", path.read_text(encoding="utf-8")), path.name

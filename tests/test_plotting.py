@@ -1,0 +1,146 @@
+"""Figures, checked through their Axes: titles, ticks, labels, texts and marks."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.colors import to_hex
+
+from helpers import config, plotting
+
+HISTORY = pd.DataFrame(
+    {
+        "epoch": [1, 2, 3],
+        "train_loss": [0.9, 0.5, 0.4],
+        "validation_loss": [0.8, 0.6, 0.5],
+        "train_accuracy": [0.6, 0.8, 0.85],
+        "validation_accuracy": [0.7, 0.75, 0.8],
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    """Leave no open figure and no changed setting behind."""
+    with mpl.rc_context():
+        yield
+    plt.close("all")
+
+
+def cell_texts(ax):
+    """Give {(row, column): text} of a drawn matrix."""
+    return {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in ax.texts}
+
+
+def test_theme_sets_the_palette_and_constrained_layout():
+    plotting.use_theme()
+    assert mpl.rcParams["figure.constrained_layout.use"]
+    colors = [to_hex(color).upper() for color in mpl.rcParams["axes.prop_cycle"].by_key()["color"]]
+    assert colors[:3] == [plotting.BLUE, plotting.ORANGE, plotting.GREEN] and len(set(colors)) == 8
+
+
+def test_an_image_is_drawn_in_full_grey_scale_without_ticks(ax):
+    image = torch.full((1, 28, 28), 100, dtype=torch.uint8)
+    assert plotting.plot_image(image, "Bag", ax=ax) is ax
+    drawn = ax.images[0]
+    assert drawn.get_array().shape == (28, 28) and (drawn.get_array() == 100).all()
+    assert drawn.get_clim() == (0, 255) and drawn.get_cmap().name == "gray"
+    assert ax.get_title() == "Bag" and len(ax.get_xticks()) == len(ax.get_yticks()) == 0
+
+
+def test_a_grid_has_one_axes_for_each_image_and_hides_the_rest():
+    images = torch.arange(7, dtype=torch.uint8).reshape(7, 1, 1, 1).expand(7, 1, 28, 28)
+    axes = plotting.plot_images(images, [f"no {number}" for number in range(7)], columns=3)
+    assert [ax.get_title() for ax in axes] == [f"no {number}" for number in range(7)]
+    assert [int(ax.images[0].get_array()[0, 0]) for ax in axes] == list(range(7))
+    all_axes = axes[0].figure.axes
+    assert len(all_axes) == 9 and [ax.axison for ax in all_axes] == [True] * 7 + [False] * 2
+
+
+def test_predictions_carry_a_tick_or_a_cross_the_confidence_and_the_true_class():
+    probabilities = np.full((2, 10), 0.02)
+    probabilities[0, 8], probabilities[1, 0] = 0.82, 0.63
+    images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+    right, wrong = plotting.plot_predictions(images, np.array([8, 6]), np.array([8, 0]), probabilities)
+    assert right.get_title() == "✓ Bag 82%\ntruly Bag"
+    assert wrong.get_title() == "✗ T-shirt/top 63%\ntruly Shirt"
+    for ax, color in ((right, plotting.GREEN), (wrong, plotting.ORANGE)):
+        assert {to_hex(spine.get_edgecolor()) for spine in ax.spines.values()} == {color.lower()}
+        assert all(spine.get_visible() for spine in ax.spines.values())
+    assert plotting.GREEN != plotting.ORANGE
+
+
+def test_loss_curves_are_told_apart_by_line_and_marker(ax):
+    plotting.plot_history(HISTORY, ax=ax)
+    train, validation = ax.lines
+    assert (train.get_linestyle(), validation.get_linestyle()) == ("--", "-")
+    assert train.get_marker() != validation.get_marker()
+    assert train.get_ydata().tolist() == HISTORY["train_loss"].tolist()
+    assert validation.get_ydata().tolist() == HISTORY["validation_loss"].tolist()
+    assert train.get_xdata().tolist() == [1, 2, 3]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train", "validation"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "loss (cross-entropy, nats)")
+
+
+def test_accuracy_curves_are_in_percent_at_whole_epochs(ax):
+    plotting.plot_history(HISTORY, "accuracy", ax=ax)
+    assert ax.lines[0].get_ydata().tolist() == pytest.approx([60, 80, 85])
+    assert ax.lines[1].get_ydata().tolist() == pytest.approx([70, 75, 80])
+    assert ax.get_ylabel() == "accuracy (%)"
+    assert all(tick == int(tick) for tick in ax.get_xticks())
+
+
+def test_confusion_matrix_has_true_classes_as_rows_and_predicted_as_columns(six_samples, ax):
+    assert plotting.plot_confusion_matrix(*six_samples, ax=ax) is ax
+    # Shirt is class 6, T-shirt/top 0, Coat 4, Pullover 2; zeros stay empty.
+    assert cell_texts(ax) == {(6, 0): "2", (6, 6): "1", (4, 2): "1", (0, 0): "1", (2, 2): "1"}
+    drawn = ax.images[0].get_array()
+    assert drawn[6, 0] == 2 and drawn[0, 6] == 0 and drawn.sum() == 6
+    assert (ax.get_ylabel(), ax.get_xlabel(), ax.get_title()) == ("true class", "predicted class", "counts")
+    for axis in (ax.xaxis, ax.yaxis):
+        assert [label.get_text() for label in axis.get_ticklabels()] == config.CLASS_NAMES
+
+
+@pytest.mark.parametrize(
+    ("normalize", "title", "texts"),
+    [
+        (
+            "true",
+            "percent of each true class",
+            {(6, 0): "67", (6, 6): "33", (4, 2): "100", (0, 0): "100", (2, 2): "100"},
+        ),
+        (
+            "pred",
+            "percent of each predicted class",
+            {(6, 0): "67", (0, 0): "33", (6, 6): "100", (4, 2): "50", (2, 2): "50"},
+        ),
+    ],
+)
+def test_confusion_matrix_in_percent_of_rows_or_columns(six_samples, ax, normalize, title, texts):
+    plotting.plot_confusion_matrix(*six_samples, normalize=normalize, ax=ax)
+    assert cell_texts(ax) == texts
+    assert ax.images[0].get_array()[6, 0] == pytest.approx(200 / 3)
+    assert ax.get_title() == title
+
+
+def test_errors_only_leaves_the_diagonal_empty(six_samples, ax):
+    plotting.plot_confusion_matrix(*six_samples, errors_only=True, ax=ax)
+    assert cell_texts(ax) == {(6, 0): "2", (4, 2): "1"}
+    assert ax.images[0].get_array().mask.sum() == 10
+    assert ax.images[0].get_clim() == (0, 2)  # the colours span the errors, not the diagonal
+    assert ax.get_title() == "Errors only: counts"
+
+
+def test_a_share_below_half_a_percent_is_not_shown_as_zero(ax):
+    labels = np.zeros(1_000, dtype=int)
+    predictions = labels.copy()
+    predictions[0] = 3
+    plotting.plot_confusion_matrix(labels, predictions, normalize="true", ax=ax)
+    assert cell_texts(ax) == {(0, 0): "100", (0, 3): "<1"}
+
+
+def test_text_on_dark_cells_is_white_and_on_light_cells_black(six_samples, ax):
+    plotting.plot_confusion_matrix(*six_samples, ax=ax)
+    assert {(text.get_text(), text.get_color()) for text in ax.texts} == {("2", "white"), ("1", "black")}
