@@ -33,6 +33,9 @@ FAST = os.environ.get("FAST", "") not in ("", "0")
 FAST_SIZES = {"train": 4_000, "validation": 1_000, "test": 1_000}
 FAST_EPOCHS = 2
 
+# Bars that move would leave their remains in executed notebooks. tqdm's notebook bar does not read its own variable.
+SHOW_PROGRESS_BARS = os.environ.get("TQDM_DISABLE", "") in ("", "0")
+
 # What a short run or a test trains must never stand in for the real thing, so each has its own folder.
 RUNS_DIR = ROOT / "runs" / os.environ.get("RUN_NAME", "fast" if FAST else "full")
 

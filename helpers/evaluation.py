@@ -23,7 +23,7 @@ class Predictions(NamedTuple):
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, dataset: TensorDataset, batch_size: int = 1_000) -> Predictions:
+def predict(model: nn.Module, dataset: TensorDataset, batch_size: int = 100) -> Predictions:
     """Run a model over a whole data set, in evaluation mode and in float32.
 
     Parameters

@@ -172,7 +172,7 @@ def plot_confusion_matrix(
     for (row, column), value in np.ndenumerate(matrix):
         if np.isnan(value) or value == 0:
             continue
-        text = f"{value:.0f}" if value >= 0.5 else "<1"
+        text = f"{value:.0f}" if value > 0.5 else "<1"
         color = "white" if value > 0.55 * np.nanmax(matrix) else "black"
         ax.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
     ax.set_xticks(range(config.NUM_CLASSES), config.CLASS_NAMES, rotation=45, ha="right")

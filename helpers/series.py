@@ -88,6 +88,7 @@ def execute(path: Path) -> float:
         resources={"metadata": {"path": str(config.NOTEBOOKS_DIR)}},
         record_timing=False,
         coalesce_streams=True,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # its warnings would break the lines of progress
         on_cell_execute=on_start,
         on_cell_executed=on_end,
     )

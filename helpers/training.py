@@ -81,14 +81,21 @@ def train_one_epoch(
     return loss_sum / seen, right / seen
 
 
-def log_to_tensorboard(log_dir: str | Path, row: dict[str, float]) -> None:
-    """Append one epoch's figures to a TensorBoard log; they can be watched at once."""
+def open_log(log_dir: str | Path | None):
+    """Open a TensorBoard log in a folder; None without a folder."""
+    if log_dir is None:
+        return None
     from torch.utils.tensorboard import SummaryWriter  # takes seconds to import, and few runs need it
 
-    with SummaryWriter(str(log_dir)) as writer:
-        for name, value in row.items():
-            if name not in ("epoch", "seconds"):
-                writer.add_scalar(name, value, row["epoch"])
+    return SummaryWriter(str(log_dir))
+
+
+def write_to_log(log, row: dict[str, float]) -> None:
+    """Add one epoch's figures to a TensorBoard log, where they can be watched at once."""
+    for name, value in row.items():
+        if name not in ("epoch", "seconds"):
+            log.add_scalar(name, value, row["epoch"])
+    log.flush()
 
 
 def fit(
@@ -154,8 +161,9 @@ def fit(
     print(f"Training {type(model).__name__} on {device.type} in {str(dtype).removeprefix('torch.')}.")
     config.set_seed(seed)
     loader = make_loader(train, batch_size, shuffle=True, seed=seed)
+    log = open_log(log_dir)
     rows = []
-    with tqdm(total=epochs * len(loader), unit="batch") as progress:
+    with tqdm(total=epochs * len(loader), unit="batch", disable=not config.SHOW_PROGRESS_BARS) as progress:
         try:
             for epoch in range(1, epochs + 1):
                 progress.set_description(f"epoch {epoch}/{epochs}")
@@ -177,8 +185,8 @@ def fit(
                     row |= macro_scores(labels, predictions)
                 row["seconds"] = time.perf_counter() - started
                 rows.append(row)
-                if log_dir is not None:
-                    log_to_tensorboard(log_dir, row)
+                if log is not None:
+                    write_to_log(log, row)
                 tqdm.write(
                     f"epoch {epoch:2}/{epochs}  train: loss {train_loss:.4f}, accuracy {train_accuracy:.2%}"
                     f"   validation: loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.2%}"
@@ -191,4 +199,7 @@ def fit(
         except LossNotFiniteError as error:
             error.history = pd.DataFrame(rows)
             raise
+        finally:
+            if log is not None:
+                log.close()
     return pd.DataFrame(rows)

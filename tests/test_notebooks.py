@@ -118,6 +118,16 @@ def test_links_between_pages_resolve(path):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
+@pytest.mark.parametrize("path", [*LESSONS, series.README], ids=lambda path: path.name)
+def test_links_to_a_lesson_carry_its_title(path):
+    titles = {lesson.name: read(lesson).cells[0].source.split("\n")[0].removeprefix("# ") for lesson in LESSONS}
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    for label, target in re.findall(r"\[(\d\d · [^\]]+)\]\(([^)]+\.ipynb)\)", text):
+        assert label == titles[Path(target).name]
+
+
 @pytest.mark.parametrize("path", LESSONS, ids=NAMES)
 def test_lessons_link_to_their_neighbours(path):
     last = read(path).cells[-1].source
