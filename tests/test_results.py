@@ -90,3 +90,9 @@ def test_the_table_for_readers_shows_percent_and_thousands():
         "test accuracy": "90.00%",
         "test loss": "0.3142",
     }
+
+
+def test_a_claim_without_a_bound_says_in_a_short_run_that_it_was_not_checked(monkeypatch, capsys):
+    monkeypatch.setattr(config, "FAST", True)
+    results.claim("water is wet", holds=False)
+    assert capsys.readouterr().out == "FAST=1, not checked: water is wet\n"
