@@ -230,4 +230,11 @@ FAULTS = [
         "assert True,",
         "test_results.py::test_a_false_claim_stops_a_full_run",
     ),
+    Fault(
+        "a slider that the drawing ignores",
+        "widgets.py",
+        "softmax_with_temperature(logits[image], temperature)",
+        "softmax_with_temperature(logits[image], 1.0)",
+        "test_widgets.py::test_a_control_that_moves_draws_the_new_value[temperature]",
+    ),
 ]

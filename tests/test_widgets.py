@@ -1,0 +1,172 @@
+"""The widgets: each control reaches the drawing, with its new value and in good time."""
+
+import statistics
+import time
+
+import ipywidgets.widgets.interaction as interaction
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from IPython.core.pylabtools import print_figure
+from torch.utils.data import TensorDataset
+
+from helpers import plotting, widgets
+from helpers.config import CLASS_NAMES
+from helpers.evaluation import Predictions
+from helpers.models import BatchNormCNN, FashionNet
+
+ANSWER_LIMIT = 0.3  # seconds
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    """Leave no open figure and no changed setting behind."""
+    with mpl.rc_context():
+        yield
+    plt.close("all")
+
+
+@pytest.fixture
+def outcome():
+    """Eight predictions: four shirts, of which two are called T-shirt/top, and four right bags."""
+    labels = np.array([6, 6, 6, 6, 8, 8, 8, 8])
+    predictions = np.array([0, 0, 6, 6, 8, 8, 8, 8])
+    confidence = np.array([0.6, 0.95, 0.7, 0.8, 0.9, 0.99, 0.999, 0.5])
+    probabilities = np.repeat((1 - confidence)[:, None] / 9, 10, axis=1)
+    probabilities[np.arange(8), predictions] = confidence
+    return Predictions(labels, predictions, probabilities)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Collect the widgets that `interact` shows, by the descriptions of their controls; errors are not swallowed."""
+    boxes = []
+
+    def raise_again(box, *arguments):
+        box.kwargs = {control._kwarg: control.get_interact_value() for control in box.kwargs_widgets}
+        box.f(**box.kwargs)
+
+    # Outside of a notebook the original only logs what the drawing raises.
+    monkeypatch.setattr(interaction.interactive, "update", raise_again)
+    monkeypatch.setattr(interaction, "display", boxes.append)
+    return lambda: {control.description: control for control in boxes[-1].children if hasattr(control, "description")}
+
+
+@pytest.fixture
+def widget(shown, outcome):
+    """Show the widget of a name, and give its controls."""
+    images = torch.randint(0, 256, (300, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(300) % 10
+    net, model = FashionNet(), BatchNormCNN()
+    show = {
+        "classes": lambda: widgets.browse_classes(images.repeat(5, 1, 1, 1), labels.repeat(5)),
+        "temperature": lambda: widgets.explore_temperature(images[:10], labels[:10], torch.eye(10).roll(1, 0)),
+        "maps": lambda: widgets.explore_feature_maps({"first": net.conv1, "second": net.conv2}, images),
+        "neighbours": lambda: widgets.explore_neighbours(model, TensorDataset(images, labels), 3),
+        "confusions": lambda: widgets.explore_confusions(images[:8], outcome, np.int64(6), np.int64(0)),
+        "threshold": lambda: widgets.explore_threshold({"A": outcome, "B": outcome._replace(labels=np.arange(8))}),
+    }
+
+    def start(name):
+        assert show[name]() is None
+        return shown()
+
+    return start
+
+
+def titles():
+    """Give the titles of the newest figure."""
+    return [ax.get_title() for ax in plt.gcf().axes]
+
+
+# For each widget its controls with a value to change to, and what the title then says.
+CONTROLS = {
+    "classes": [("class", 8, "Bag: images 1 to 40 of 150"), ("page", 4, "Bag: images 121 to 150 of 150")],
+    "temperature": [
+        ("image", 3, "temperature 1\nundecided: Pullover"),
+        ("temperature", 0.1, "almost certain: Pullover"),
+    ],
+    "maps": [("layer", "second", "second: 64 maps of 24 × 24"), ("image", 7, "second: 64 maps")],
+    "neighbours": [
+        ("neighbours", 12, "the image (framed) and 12 neighbours"),
+        ("mode", "evaluation", "evaluation mode"),
+        ("class of the neighbours", 9, "the image (framed) and 12 neighbours"),
+    ],
+    "confusions": [
+        ("true class", 8, "No image of class Bag was called T-shirt/top."),
+        ("predicted class", 8, "✓ 4 images of class Bag called Bag."),
+    ],
+    "threshold": [
+        ("threshold (%)", 95, "threshold 95 %: 3 of 8 images answered (37.5 %),\n66.7 %"),
+        ("model", "B", "threshold 95 %: 3 of 8 images answered (37.5 %),\n0.0 %"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_that_moves_draws_the_new_value(widget, name):
+    controls = widget(name)
+    assert sorted(controls) == sorted(description for description, _, _ in CONTROLS[name])
+    assert len(plt.get_fignums()) == 1
+    for description, value, words in CONTROLS[name]:
+        before = print_figure(plt.gcf(), "png")
+        controls[description].value = value
+        texts = titles() + [text.get_text() for ax in plt.gcf().axes for text in ax.texts]
+        assert any(words in text for text in texts), texts
+        assert print_figure(plt.gcf(), "png") != before, description
+        assert len(plt.gcf().axes) <= 2
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_sliders_wait_until_they_are_released_and_names_are_not_cut(widget, name):
+    for control in widget(name).values():
+        assert control.style.description_width == "initial"
+        assert getattr(control, "continuous_update", False) is False
+
+
+def test_evaluation_mode_ignores_the_neighbours_and_training_mode_does_not(widget):
+    controls = widget("neighbours")
+    bars = {}
+    for mode in ("training", "evaluation"):
+        for neighbours in (0, 20):
+            controls["mode"].value, controls["neighbours"].value = mode, neighbours
+            bars[mode, neighbours] = [bar.get_width() for bar in plt.gcf().axes[1].patches]
+            diamonds = plt.gcf().axes[1].lines[0].get_xdata().tolist()
+    assert bars["evaluation", 0] == pytest.approx(bars["evaluation", 20], abs=1e-3)
+    assert bars["evaluation", 0] == pytest.approx(diamonds, abs=1e-3)
+    assert bars["training", 0] != pytest.approx(bars["training", 20], abs=1e-3)
+
+
+def test_dropdowns_offer_all_classes_by_name(widget):
+    assert [name for name, _ in widget("classes")["class"].options] == CLASS_NAMES
+    assert [name for name, _ in widget("neighbours")["class of the neighbours"].options] == [
+        "all classes",
+        *CLASS_NAMES,
+    ]
+    assert widget("temperature")["image"].options[2] == ("3. Pullover called Trouser", 2)
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_an_answer_takes_less_than_a_third_of_a_second(widget, name):
+    """Measure the drawing and the PNG of the notebook, as the median of five changes, on one thread.
+
+    The time of the processor, not of the clock, so that whatever else this machine does has no part in it.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        plotting.use_theme()
+        controls = widget(name)
+        description, value, _ = CONTROLS[name][0]
+        values, seconds = [value, controls[description].value], []
+        for turn in range(6):
+            plt.close("all")
+            started = time.process_time()
+            controls[description].value = values[turn % 2]
+            print_figure(plt.gcf(), "png", bbox_inches="tight")
+            seconds.append(time.process_time() - started)
+    finally:
+        torch.set_num_threads(threads)
+    assert statistics.median(seconds[1:]) < ANSWER_LIMIT, [f"{value:.2f}" for value in seconds]
