@@ -4,14 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup run lab test test-full notebooks
+.PHONY: help setup run lab test test-full notebooks exercises slides
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: in a few minutes)"
 	@echo "make test        set up, then run every test, with every notebook executed under FAST=1"
 	@echo "make lab         set up, then open JupyterLab on notebooks/"
 	@echo "make test-full   every test, with every notebook executed with full training"
-	@echo "make notebooks   full run that rewrites the committed outputs, the results and the README's table"
+	@echo "make slides      build slides of the lessons in runs/slides/"
+	@echo "make exercises   execute the solutions and generate the students' exercises from them"
+	@echo "make notebooks   full run that rewrites the committed outputs, the results and the tables in README and INSTRUCTORS"
 
 setup: .venv/.ready $(DATA)
 
@@ -40,3 +42,9 @@ test-full: setup
 
 notebooks: setup
 	$(BIN)/python -m helpers.series publish
+
+exercises: setup
+	$(BIN)/python -m helpers.exercises
+
+slides: setup
+	$(BIN)/python -m helpers.slides

@@ -18,18 +18,23 @@ from nbclient.exceptions import CellExecutionError
 
 from helpers import config
 from helpers.fetch import DataError, fetch
+from helpers.machine import markdown_table
 from helpers.results import read_results, results_path, results_table
+from helpers.speed import describe_seconds, steps_per_second
 
 README = config.ROOT / "README.md"
+INSTRUCTORS = config.ROOT / "INSTRUCTORS.md"
+START = config.NOTEBOOKS_DIR / "00_start_here.ipynb"
 RESULTS = config.NOTEBOOKS_DIR / "results.json"
 RUN_TIMES = config.NOTEBOOKS_DIR / "run_times.json"
 TIMES_OF_THIS_RUN = config.RUNS_DIR / "run_times.json"
 COPIES = config.RUNS_DIR / "notebooks"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def lesson_paths() -> list[Path]:
     """Return the lessons' notebooks in order."""
-    return sorted(config.NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))
+    return sorted(config.NOTEBOOKS_DIR.glob("0[1-9]_*.ipynb"))
 
 
 def code_hash(notebook: nbformat.NotebookNode) -> str:
@@ -39,8 +44,11 @@ def code_hash(notebook: nbformat.NotebookNode) -> str:
 
 
 def make_repeatable(notebook: nbformat.NotebookNode) -> None:
-    """Take memory addresses and the random names of styled tables out of the outputs."""
+    """Take widgets, memory addresses and the random names of styled tables out of the outputs."""
     for number, cell in enumerate(notebook.cells):
+        if any(WIDGET in output.get("data", {}) for output in cell.get("outputs", [])):
+            # A widget lives only as long as its kernel; saved, it is an error message on the next page view.
+            cell.outputs = []
         for output in cell.get("outputs", []):
             for kind, text in output.get("data", {}).items():
                 if kind in ("text/plain", "text/html"):
@@ -48,15 +56,13 @@ def make_repeatable(notebook: nbformat.NotebookNode) -> None:
                     output.data[kind] = re.sub(r"\bT_[0-9a-f]{5}(?![0-9a-f])", f"T_{number}", text)
 
 
-def describe_seconds(seconds: float) -> str:
-    """Return a time as a reader wants it: 'about 40 seconds', 'about 7 minutes'; rounded up."""
-    if seconds <= 90:
-        return f"about {-(-int(seconds) // 10) * 10 or 10} seconds"
-    return f"about {-(-int(seconds) // 60)} minutes"
+def executed_copy(path: Path) -> Path:
+    """Return where the executed copy of a notebook is kept."""
+    return COPIES / path.relative_to(config.NOTEBOOKS_DIR)
 
 
 def execute(path: Path) -> float:
-    """Execute one lesson on a fresh kernel, with a line for each code cell, and keep the executed copy.
+    """Execute one notebook on a fresh kernel, with a line for each code cell, and keep the executed copy.
 
     Returns
     -------
@@ -85,13 +91,15 @@ def execute(path: Path) -> float:
         notebook,
         timeout=None,
         kernel_name="python3",
-        resources={"metadata": {"path": str(config.NOTEBOOKS_DIR)}},
+        resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
         coalesce_streams=True,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # its warnings would break the lines of progress
         on_cell_execute=on_start,
         on_cell_executed=on_end,
     )
+    # The client answers a widget's messages itself, and now and then it then misses that a cell has ended.
+    client.widget_registry = {}
     started = time.perf_counter()
     try:
         client.execute()
@@ -104,8 +112,9 @@ def execute(path: Path) -> float:
                 "series": {"code_sha256": code_hash(notebook), "fast": config.FAST},
             }
         )
-        COPIES.mkdir(parents=True, exist_ok=True)
-        nbformat.write(notebook, COPIES / path.name)
+        copy = executed_copy(path)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, copy)
     return time.perf_counter() - started
 
 
@@ -122,6 +131,16 @@ def run() -> dict[str, float]:
     print(fetch())
     print("FAST=1: little data and few epochs; the figures mean nothing." if config.FAST else "Full training.")
     results_path().unlink(missing_ok=True)
+    times = {
+        "date": datetime.date.today().isoformat(),
+        "processor": f"{os.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+        "device": config.get_device().type,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+    }
+    if not config.FAST:
+        print("Measuring how fast this machine trains ...", flush=True)
+        times["steps_per_second"] = steps_per_second()
     seconds = {}
     for path in lesson_paths():
         print(f"\n{path.stem}", flush=True)
@@ -132,20 +151,8 @@ def run() -> dict[str, float]:
                 f"\n\n{path.stem} stopped: {error.ename}: {error.evalue}\n"
                 f"The executed copy up to this cell is {COPIES / path.name}."
             ) from None
-    TIMES_OF_THIS_RUN.write_text(
-        json.dumps(
-            {
-                "date": datetime.date.today().isoformat(),
-                "processor": f"{os.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-                "device": config.get_device().type,
-                "python": platform.python_version(),
-                "torch": str(torch.__version__),
-                "seconds": {name: round(value, 1) for name, value in seconds.items()},
-            },
-            indent=2,
-        )
-        + "\n"
-    )
+    times["seconds"] = {name: round(value, 1) for name, value in seconds.items()}
+    TIMES_OF_THIS_RUN.write_text(json.dumps(times, indent=2) + "\n")
     print("\nWhat each model reached\n")
     print(results_table(read_results(results_path())).to_string(index=False))
     print("\nHow long each lesson took\n")
@@ -156,24 +163,21 @@ def run() -> dict[str, float]:
     return seconds
 
 
-def markdown_table(header: list[str], rows: list[list]) -> str:
-    """Return a table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(item) for item in line) + " |" for line in lines)
+def run_times_table() -> str:
+    """Return the recorded run times and where they were measured, for README and instructors' guide."""
+    times = json.loads(RUN_TIMES.read_text())
+    rows = [[name, describe_seconds(value)] for name, value in times["seconds"].items()]
+    rows.append(["all lessons", describe_seconds(sum(times["seconds"].values()))])
+    return (
+        f"Measured on {times['date']} ({times['processor']}, {times['device']}; Python {times['python']}, "
+        f"PyTorch {times['torch']}).\n\n{markdown_table(['lesson', 'run time'], rows)}"
+    )
 
 
 def readme_results() -> str:
     """Return the README's section of measured results, made of the recorded results alone."""
-    times = json.loads(RUN_TIMES.read_text())
     table = results_table(read_results(RESULTS))
-    rows = [[name, describe_seconds(value)] for name, value in times["seconds"].items()]
-    rows.append(["all lessons", describe_seconds(sum(times["seconds"].values()))])
-    return (
-        f"{markdown_table(list(table.columns), table.values.tolist())}\n\n"
-        f"Measured on {times['date']} ({times['processor']}, {times['device']}; Python {times['python']}, "
-        f"PyTorch {times['torch']}).\n\n"
-        f"{markdown_table(['lesson', 'run time'], rows)}"
-    )
+    return f"{markdown_table(list(table.columns), table.values.tolist())}\n\n{run_times_table()}"
 
 
 def between(text: str, name: str, content: str) -> str:
@@ -182,8 +186,13 @@ def between(text: str, name: str, content: str) -> str:
     return re.sub(pattern, lambda found: found[1] + content + found[2], text, flags=re.DOTALL)
 
 
+def fill(page: Path, name: str, content: str) -> None:
+    """Rewrite what stands between <!--name--> and <!--/name--> in a page."""
+    page.write_text(between(page.read_text(encoding="utf-8"), name, f"\n{content}\n"), encoding="utf-8")
+
+
 def publish() -> None:
-    """Do a full run, then rewrite the committed notebooks, the recorded results and the README's tables."""
+    """Do a full run, then rewrite the committed notebooks, the recorded results and the tables that show them."""
     if config.FAST:
         raise SystemExit("The committed outputs come from a full run: do not set FAST.")
     seconds = run()
@@ -194,8 +203,12 @@ def publish() -> None:
         nbformat.write(notebook, path)
     shutil.copy(results_path(), RESULTS)
     shutil.copy(TIMES_OF_THIS_RUN, RUN_TIMES)
-    readme = README.read_text(encoding="utf-8")
-    README.write_text(between(readme, "results", f"\n{readme_results()}\n"), encoding="utf-8")
+    fill(README, "results", readme_results())
+    fill(INSTRUCTORS, "run-times", run_times_table())
+    # Last, since it predicts from the times that were just recorded.
+    print(f"\n{START.stem}", flush=True)
+    execute(START)
+    shutil.copy(executed_copy(START), START)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers import checkpoints, config, series
+from helpers import checkpoints, config, exercises, series
 from helpers.results import COLUMNS, read_results
 
 LESSONS = series.lesson_paths()
 NAMES = [path.stem for path in LESSONS]
+EXECUTED = [series.START, *LESSONS, *exercises.solution_paths()]
+ALL = [*EXECUTED, *(exercises.EXERCISES / path.name for path in LESSONS)]
 MODELS = {
     ("02_mlp_baseline", "MLP"): 0.890,
     ("03_cnn_dropout", "FashionNet"): 0.920,
@@ -23,6 +25,17 @@ MODELS = {
 
 def read(path):
     return nbformat.read(path, as_version=4)
+
+
+def name_of(path):
+    return path.relative_to(config.ROOT).as_posix().removeprefix("notebooks/")
+
+
+def text_of(path):
+    """Return a page's text: a notebook's Markdown cells, or the whole of another file."""
+    if path.suffix != ".ipynb":
+        return path.read_text(encoding="utf-8")
+    return "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
 
 
 def code_cells(notebook):
@@ -40,13 +53,13 @@ def test_the_six_lessons_are_there_in_order():
     ]
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+@pytest.mark.parametrize("path", EXECUTED, ids=name_of)
 def test_every_code_cell_was_run_in_order(path):
     counts = [cell.execution_count for cell in code_cells(read(path))]
     assert counts == list(range(1, len(counts) + 1))
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+@pytest.mark.parametrize("path", EXECUTED, ids=name_of)
 def test_outputs_hold_no_error_no_stderr_and_no_widget(path):
     notebook = read(path)
     assert "widgets" not in notebook.metadata
@@ -57,7 +70,7 @@ def test_outputs_hold_no_error_no_stderr_and_no_widget(path):
             assert "application/vnd.jupyter.widget-view+json" not in output.get("data", {}), f"cell {number}"
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+@pytest.mark.parametrize("path", EXECUTED, ids=name_of)
 def test_outputs_hold_no_progress_bar_and_no_machine_path(path):
     for number, cell in enumerate(code_cells(read(path)), 1):
         for output in cell.outputs:
@@ -69,25 +82,25 @@ def test_outputs_hold_no_progress_bar_and_no_machine_path(path):
                 assert not re.search(r"0x[0-9a-f]{8,}", text), f"cell {number}: memory address: {text[:80]}"
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+@pytest.mark.parametrize("path", EXECUTED, ids=name_of)
 def test_outputs_belong_to_the_code_and_come_from_a_full_run(path):
     notebook = read(path)
     assert notebook.metadata["series"]["code_sha256"] == series.code_hash(notebook), "run make notebooks"
     assert notebook.metadata["series"]["fast"] is False
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+@pytest.mark.parametrize("path", EXECUTED, ids=name_of)
 def test_a_notebook_is_small_and_its_metadata_is_plain(path):
     notebook = read(path)
     assert path.stat().st_size < 1_000_000
     assert set(notebook.metadata) == {"kernelspec", "language_info", "series"}
     allowed = {"nbval-check-output", "nbval-ignore-output", "nbval-skip", "raises-exception"}
     for cell in notebook.cells:
-        assert set(cell.metadata) <= {"tags"}
+        assert set(cell.metadata) <= {"tags", "nbgrader" if path.parent == exercises.SOLUTIONS else "slideshow"}
         assert set(cell.metadata.get("tags", [])) <= allowed
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+@pytest.mark.parametrize("path", EXECUTED, ids=name_of)
 def test_no_notebook_branches_on_the_short_mode(path):
     for cell in code_cells(read(path)):
         assert not re.search(r"\bFAST\b|environ", cell.source)
@@ -108,24 +121,53 @@ def test_a_lesson_has_its_form(path):
     assert any("nbval-check-output" in cell.metadata.get("tags", []) for cell in code_cells(notebook))
 
 
-@pytest.mark.parametrize("path", [*LESSONS, series.README, config.DATA_DIR / "README.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_every_question_is_answered_after_its_cell_and_before_the_next_question(path):
+    waiting, has_run = None, False
+    for cell in read(path).cells:
+        if cell.cell_type == "code":
+            has_run = True
+            continue
+        for paragraph in cell.source.split("\n\n"):
+            if paragraph.startswith("> **Answer:** "):
+                assert waiting and has_run, f"An answer without a question or before its cell: {paragraph[:60]}"
+                waiting = None
+            if "**Before you run it:**" in paragraph:
+                assert waiting is None, f"Not answered: {waiting}"
+                waiting, has_run = paragraph[:80], False
+    assert waiting is None, f"Not answered: {waiting}"
+
+
+PAGES = [*ALL, series.README, config.DATA_DIR / "README.md", series.INSTRUCTORS]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_links_between_pages_resolve(path):
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".ipynb":
-        text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text_of(path)):
         if not target.startswith(("http:", "https:")):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
-@pytest.mark.parametrize("path", [*LESSONS, series.README], ids=lambda path: path.name)
-def test_links_to_a_lesson_carry_its_title(path):
-    titles = {lesson.name: read(lesson).cells[0].source.split("\n")[0].removeprefix("# ") for lesson in LESSONS}
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".ipynb":
-        text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
-    for label, target in re.findall(r"\[(\d\d · [^\]]+)\]\(([^)]+\.ipynb)\)", text):
-        assert label == titles[Path(target).name]
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_links_to_a_notebook_carry_its_title(path):
+    links = re.findall(r"\[((?:Exercises |Solutions )?\d\d · [^\]]+)\]\(([^)]+\.ipynb)\)", text_of(path))
+    for label, target in links:
+        title = read(path.parent / target).cells[0].source.split("\n")[0].removeprefix("# ")
+        assert label.replace("Solutions", "Exercises") == title
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_every_objective_is_tied_to_exercises_and_every_exercise_to_an_objective(path):
+    first = read(path).cells[0].source
+    objectives = [line.strip(" ;.") for line in re.findall(r"^- (.+)$", first, flags=re.MULTILINE)]
+    title = first.split("\n")[0].removeprefix("# ")
+    section = series.INSTRUCTORS.read_text(encoding="utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
+    table = section.split("| objective | exercises |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| (.+?) \| ([\d, ]+) \|$", table, flags=re.MULTILINE)
+    assert [objective for objective, _ in rows] == objectives
+    tied = {number for _, numbers in rows for number in numbers.split(", ")}
+    numbers = re.findall(r"^## Exercise (\d) · ", text_of(exercises.SOLUTIONS / path.name), flags=re.MULTILINE)
+    assert tied == set(numbers)
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=NAMES)
@@ -179,6 +221,6 @@ def test_every_recipe_names_its_lesson():
 
 def test_tracked_files_hold_no_machine_path():
     this = Path(__file__)
-    for path in [*config.ROOT.glob("*.*"), *config.ROOT.glob("helpers/*.py"), *this.parent.glob("*.py")]:
+    for path in [*config.ROOT.glob("*.*"), *config.ROOT.glob("helpers/**/*.py"), *this.parent.glob("**/*.py")]:
         if path != this and path.is_file():
             assert not re.search(r"/(root|work|Users)/", path.read_text(encoding="utf-8")), path.name

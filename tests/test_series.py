@@ -1,4 +1,4 @@
-"""The command that executes the lessons: progress, executed copies, failures, and the README's tables."""
+"""The command that executes the lessons: progress, executed copies, failures, start page, and the pages' tables."""
 
 import json
 
@@ -23,9 +23,12 @@ def lessons(tmp_path, monkeypatch):
     monkeypatch.setattr(series, "COPIES", tmp_path / "runs" / "notebooks")
     monkeypatch.setattr(series, "TIMES_OF_THIS_RUN", tmp_path / "runs" / "run_times.json")
     monkeypatch.setattr(series, "README", tmp_path / "README.md")
+    monkeypatch.setattr(series, "INSTRUCTORS", tmp_path / "INSTRUCTORS.md")
+    monkeypatch.setattr(series, "START", folder / "00_start_here.ipynb")
     monkeypatch.setattr(series, "RESULTS", folder / "results.json")
     monkeypatch.setattr(series, "RUN_TIMES", folder / "run_times.json")
     monkeypatch.setattr(series, "fetch", lambda: "data are here")
+    monkeypatch.setattr(series, "steps_per_second", lambda: {"MLP": 200.5})
 
     def add(name, *code):
         opening = new_markdown_cell("# Title\n<!--run-time-->?<!--/run-time--> on two cores.")
@@ -39,7 +42,10 @@ def lessons(tmp_path, monkeypatch):
 def test_publishing_writes_outputs_run_times_results_and_readme(lessons, tmp_path, capsys):
     save = f"import json, pathlib; pathlib.Path(r'{tmp_path}/runs/results.json').write_text(json.dumps([{ENTRY}]))"
     path = lessons("01_first", "print(1 + 1)", save)
+    show = "import json; recorded = json.load(open('run_times.json'))"
+    start = lessons("00_start_here", show, "print(list(recorded['seconds']), recorded['steps_per_second'])")
     series.README.write_text("before <!--results-->old<!--/results--> after")
+    series.INSTRUCTORS.write_text("before <!--run-times-->old<!--/run-times--> after")
     series.COPIES.mkdir(parents=True)
     series.publish()
     notebook = nbformat.read(path, as_version=4)
@@ -51,6 +57,27 @@ def test_publishing_writes_outputs_run_times_results_and_readme(lessons, tmp_pat
     assert readme.startswith("before") and readme.endswith("after") and "old" not in readme
     assert "| 02_x | MLP | 535,818 | 50,000 | 12 | 21 | 90.39% | 89.54% | 0.3127 |" in readme
     assert "cell  1 of 2  print(1 + 1)" in capsys.readouterr().out
+    guide = series.INSTRUCTORS.read_text()
+    assert guide.startswith("before") and guide.endswith("after") and "old" not in guide
+    assert "| 01_first | about 10 seconds |" in guide and "02_x" not in guide
+    # The start page is executed last, so it already sees the times of this run, and it is no lesson.
+    page = nbformat.read(start, as_version=4)
+    assert page.cells[2].outputs[0].text == "['01_first'] {'MLP': 200.5}\n"
+    assert page.metadata["series"] == {"code_sha256": series.code_hash(page), "fast": False}
+
+
+def test_a_short_run_measures_no_speed(lessons, monkeypatch):
+    lessons("01_first", "1 + 1")
+    monkeypatch.setattr(series.config, "FAST", True)
+    series.COPIES.mkdir(parents=True)
+    series.run()
+    assert "steps_per_second" not in json.loads(series.TIMES_OF_THIS_RUN.read_text())
+
+
+def test_the_instructors_guide_says_what_was_recorded():
+    guide = series.INSTRUCTORS.read_text(encoding="utf-8")
+    assert "<!--run-times-->" in guide
+    assert series.between(guide, "run-times", f"\n{series.run_times_table()}\n") == guide
 
 
 def test_a_failing_cell_ends_the_run_with_its_error_and_keeps_the_copy(lessons):

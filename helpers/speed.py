@@ -1,0 +1,157 @@
+"""Measure how fast this machine trains, and predict from that how long each lesson will take here."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean, median
+
+import nbformat
+import torch
+import torch.nn.functional as F
+from torch.utils.data import TensorDataset
+from tqdm.auto import tqdm
+
+from helpers import config, models
+from helpers.checkpoints import RECIPES, make_optimizer
+from helpers.data import make_loader
+from helpers.machine import markdown_table
+from helpers.precision import choose_precision
+from helpers.training import train_one_epoch
+
+# No other lesson needs the network of lesson 06, so it is not among the recipes.
+LESSON_06 = {
+    "model": "SimpleCNN",
+    "batch_size": 36,
+    "optimizer": "SGD",
+    "lr": 0.01,
+    "step_size": None,
+    "loss": "cross_entropy",
+}
+# Lesson 01 trains nothing, and lesson 05 only what is missing. The smallest network stands for them.
+NETWORKS = {
+    "01_data_exploration": ["MLP"],
+    "02_mlp_baseline": ["MLP"],
+    "03_cnn_dropout": ["FashionNet", "FashionCNN"],
+    "04_batchnorm_cnn": ["BatchNormCNN"],
+    "05_error_analysis": ["MLP"],
+    "06_training_diagnostics": ["SimpleCNN"],
+}
+STEPS_AT_A_TIME = 5  # few enough that a slow machine is done within a minute
+ROUNDS = 3
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a time as a reader wants it: 'about 40 seconds', 'about 7 minutes'; rounded up."""
+    if seconds <= 90:
+        return f"about {-(-int(seconds) // 10) * 10 or 10} seconds"
+    return f"about {-(-int(seconds) // 60)} minutes"
+
+
+def make_trial(recipe: dict, device: torch.device) -> Callable[[], float]:
+    """Build a network of the series, and return a function that trains it for a few steps and tells the seconds."""
+    config.set_seed()
+    model = getattr(models, recipe["model"])().to(device, memory_format=torch.channels_last)
+    optimizer, _ = make_optimizer(recipe, model)
+    dtype = choose_precision(model, recipe["batch_size"], device)
+    number = STEPS_AT_A_TIME * recipe["batch_size"]
+    images = torch.randint(0, 256, (number, 1, 28, 28), dtype=torch.uint8)
+    loader = make_loader(TensorDataset(images, torch.arange(number) % 10), recipe["batch_size"], shuffle=True)
+
+    def trial() -> float:
+        started = time.perf_counter()
+        with tqdm(disable=True) as no_bar:
+            train_one_epoch(model, loader, optimizer, getattr(F, recipe["loss"]), dtype, no_bar)
+        return time.perf_counter() - started
+
+    return trial
+
+
+def steps_per_second(seconds: float | None = None) -> dict[str, float]:
+    """Measure how many training steps a second each network of the series makes on this machine.
+
+    A step is that of `fit`, with the batch size, the precision and the optimizer of its lesson. The images
+    are made up at random: for the time that a step takes it does not matter what they show.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        How long each network is timed. By default 3, and 0.2 under FAST=1.
+
+    Returns
+    -------
+    dict
+        Steps a second by name of the network.
+    """
+    if seconds is None:
+        seconds = 0.2 if config.FAST else 3.0
+    recipes = [*RECIPES.values(), LESSON_06]
+    trials, tries = {}, {}
+    with tqdm(total=(ROUNDS + 1) * len(recipes), unit="trial", disable=not config.SHOW_PROGRESS_BARS) as progress:
+        for recipe in recipes:
+            trials[recipe["model"]] = make_trial(recipe, config.get_device())
+            trials[recipe["model"]]()  # to warm up
+            progress.update()
+        # In turn, and the median of all, so that a moment in which something else is at work spoils no network.
+        for _ in range(ROUNDS):
+            for name, trial in trials.items():
+                ends = time.perf_counter() + seconds / ROUNDS
+                tries.setdefault(name, []).append(trial())
+                while time.perf_counter() < ends:
+                    tries[name].append(trial())
+                progress.update()
+    return {name: round(STEPS_AT_A_TIME / median(measured), 1) for name, measured in tries.items()}
+
+
+def predict_seconds(recorded: dict, measured: dict[str, float]) -> dict[str, float]:
+    """Predict how long each lesson takes on this machine.
+
+    Parameters
+    ----------
+    recorded : dict
+        What notebooks/run_times.json holds: "seconds" by lesson, and "steps_per_second" by network, of the
+        machine on which the lessons were recorded.
+    measured : dict
+        Steps a second by network on this machine.
+
+    Returns
+    -------
+    dict
+        Seconds by lesson: the recorded ones, times how many times slower this machine makes a step.
+    """
+    there = recorded["steps_per_second"]
+    return {
+        lesson: seconds * fmean(there[network] / measured[network] for network in NETWORKS[lesson])
+        for lesson, seconds in recorded["seconds"].items()
+    }
+
+
+def speed_table(recorded: dict, measured: dict[str, float]) -> str:
+    """Return the measured and the recorded steps a second, and their ratio, as a table in Markdown."""
+    there = recorded["steps_per_second"]
+    rows = [[name, f"{here:.0f}", f"{there[name]:.0f}", f"{here / there[name]:.2f}"] for name, here in measured.items()]
+    header = ["network", "steps a second here", "where the lessons were recorded", "times as fast"]
+    return markdown_table(header, rows)
+
+
+def lesson_map(seconds: dict[str, float], folder: Path | None = None) -> str:
+    """Return the table of all lessons, with links, in Markdown.
+
+    Titles and prerequisites are read from the lessons themselves.
+
+    Parameters
+    ----------
+    seconds : dict
+        How long each lesson takes, by lesson.
+    folder : Path, optional
+        Where the lessons are. The links are relative to it.
+    """
+    folder = folder or config.NOTEBOOKS_DIR
+    rows = []
+    for lesson, value in seconds.items():
+        opening = nbformat.read(folder / f"{lesson}.ipynb", as_version=4).cells[0].source
+        title = opening.split("\n")[0].removeprefix("# ")
+        needed = opening.split("**You need first**")[1].split("\n\n")[0].strip()
+        rows.append([f"[{title}]({lesson}.ipynb)", needed, f"[exercises](exercises/{lesson}.ipynb)"])
+        rows[-1].append(describe_seconds(value))
+    rows.append(["all lessons", "", "", describe_seconds(sum(seconds.values()))])
+    return markdown_table(["lesson", "you need first", "practise", "predicted run time here"], rows)

@@ -1,0 +1,168 @@
+"""What a student sees: the notebooks in a real JupyterLab, and a lesson as a Voila page, in a real Chromium."""
+
+import secrets
+import shutil
+import statistics
+from contextlib import suppress
+
+import nbformat
+import pytest
+from browser import chromium, control, free_port, new_page, picture, running, seconds_to_new_picture, trouble
+from playwright.sync_api import Error, TimeoutError
+
+from helpers import config
+
+# A widget answers far sooner; a busy machine may take its time, a broken widget never answers.
+ANSWER_LIMIT = 3.0
+READY = "Python 3 (ipykernel) | Idle"  # JupyterLab's status bar
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Give the Chromium that all tests here share."""
+    with chromium() as shared:
+        yield shared
+
+
+@pytest.fixture
+def page(browser):
+    """Give an empty page."""
+    with new_page(browser) as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def notebooks(browser, tmp_path_factory):
+    """Copy all notebooks, since JupyterLab saves what it opens. Comes after the browser, which may be missing."""
+    folder = tmp_path_factory.mktemp("series") / "notebooks"
+    shutil.copytree(config.NOTEBOOKS_DIR, folder, ignore=shutil.ignore_patterns(".*"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(notebooks, tmp_path_factory):
+    """Start JupyterLab and make the function that gives a notebook's address."""
+    address, token = f"http://127.0.0.1:{(port := free_port())}", secrets.token_hex(16)
+    command = ["jupyter", "lab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={notebooks}"]
+    command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
+    # Only for the test of many notebooks: it lets the page's own commands open the next one.
+    command += ["--LabApp.expose_app_in_browser=True"]
+    with running(command, f"{address}/api/status?token={token}", tmp_path_factory.mktemp("lab")):
+        yield lambda place: f"{address}/lab{place}?reset&token={token}"
+
+
+def show_seconds(capsys, where, seconds):
+    """Print answer times past pytest's capture."""
+    with capsys.disabled():
+        print(f"\n{where}: a new picture after {statistics.median(seconds):.2f} s, at most {max(seconds):.2f} s")
+
+
+def use(page, description, action):
+    """Do something with a control and return after how many seconds the picture was another."""
+    old = picture(page)
+    action(control(page, description))
+    return seconds_to_new_picture(page, old, ANSWER_LIMIT)
+
+
+def press(key):
+    return lambda row: row.locator(".noUi-handle").press(key)
+
+
+def choose(**option):
+    return lambda row: row.locator("select").select_option(**option)
+
+
+def prompts(page):
+    """Return what stands before each code cell, as '[7]:' or '[*]:'."""
+    return [text.strip() for text in page.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()]
+
+
+def test_a_widget_answers_in_jupyterlab(lab, page, capsys):
+    page.goto(lab("/tree/02_mlp_baseline.ipynb"))
+    page.get_by_text(READY).wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    some = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].some(item => item.textContent.includes('*'))"
+    page.wait_for_function(some)
+    page.wait_for_function(f"!{some}", timeout=120_000)
+    assert trouble(page) == []
+    assert prompts(page) == [f"[{number + 1}]:" for number in range(len(prompts(page)))]
+
+    page.locator(".widget-interact img").wait_for(state="attached")
+    first = picture(page)
+    seconds = [use(page, "temperature", press("ArrowRight")) for _ in range(3)]
+    seconds += [use(page, "image", choose(index=index)) for index in (1, 0)]
+    seconds += [use(page, "temperature", press("ArrowLeft")) for _ in range(3)]
+    assert picture(page) == first, "The same settings must draw the same picture."
+    assert trouble(page) == []
+    show_seconds(capsys, "Lesson 02 in JupyterLab", seconds)
+
+
+def run(page, command, arguments=None):
+    """Run one of JupyterLab's own commands."""
+    # In braces, so that nothing is returned: playwright cannot carry a whole JupyterLab widget over.
+    script = "async ([command, args]) => { await window.jupyterapp.commands.execute(command, args); }"
+    page.evaluate(script, [command, arguments or {}])
+
+
+def open_notebook(page, path):
+    """Open a notebook in the JupyterLab of the page; wait until all its cells are drawn and its kernel is there."""
+    cells = nbformat.read(config.NOTEBOOKS_DIR / path, as_version=4).cells
+    run(page, "docmanager:open", {"path": path, "factory": "Notebook"})
+    drawn = """count => {
+        const cells = [...document.querySelectorAll('.jp-Notebook .jp-Cell')];
+        const texts = cells.filter(cell => cell.classList.contains('jp-MarkdownCell'));
+        return cells.length === count
+            && texts.every(cell => cell.querySelector('.jp-RenderedMarkdown')?.textContent.trim())
+            && [...document.querySelectorAll('.jp-Notebook img')].every(image => image.complete && image.naturalWidth);
+    }"""
+    page.wait_for_function(drawn, arg=len(cells))
+    page.get_by_text(READY).wait_for()
+
+
+def test_every_notebook_opens_without_an_error(lab, page):
+    paths = sorted(path.relative_to(config.NOTEBOOKS_DIR).as_posix() for path in config.NOTEBOOKS_DIR.rglob("*.ipynb"))
+    paths = [path for path in paths if "/." not in f"/{path}"]
+    assert len(paths) >= 6
+    page.goto(lab(""))
+    page.locator("#jp-main-dock-panel").wait_for()
+    found = {}
+    for path in paths:
+        try:
+            open_notebook(page, path)
+        except Error as error:
+            found[path] = [str(error).splitlines()[0]]
+        found[path] = found.get(path, []) + trouble(page)
+        page.problems.clear()
+        run(page, "docmanager:save")  # a kernel adds its version to the metadata; closing would ask what to do
+        run(page, "application:close-all")
+        page.evaluate("async () => { await window.jupyterapp.serviceManager.sessions.shutdownAll(); }")
+    assert {path: problems for path, problems in found.items() if problems} == {}
+
+
+def open_voila(page, address):
+    """Open a Voila page, which runs the notebook first; once more if it hangs.
+
+    Now and then Voila 0.5 misses the kernel's answer while it sends a widget's state, and then waits for ever.
+    """
+    for seconds in (40, 60, 80):
+        with suppress(TimeoutError):
+            page.goto(address, timeout=1_000 * seconds)
+            return
+    pytest.fail("Voila gave no page in three attempts.")
+
+
+def test_a_lesson_works_as_a_voila_page(notebooks, page, tmp_path, capsys):
+    address = f"http://127.0.0.1:{(port := free_port())}"
+    command = ["voila", str(notebooks), "--no-browser", "--show_tracebacks=True", f"--port={port}"]
+    with running(command, address, tmp_path):
+        open_voila(page, f"{address}/voila/render/01_data_exploration.ipynb")
+        page.locator(".widget-interact img").wait_for()
+        assert page.locator(".jp-RenderedMarkdown").count() > 10
+        assert page.locator(".jp-CodeCell .jp-InputArea, .jp-Editor, .highlight").count() == 0
+        assert "browse_classes(" not in page.locator("body").text_content()
+
+        seconds = [use(page, "page", press("ArrowRight")), use(page, "class", choose(label="Bag"))]
+        seconds += [use(page, "page", press("ArrowLeft")), use(page, "class", choose(label="Sneaker"))]
+        assert trouble(page) == []
+    show_seconds(capsys, "Lesson 01 in Voila", seconds)

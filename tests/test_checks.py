@@ -1,0 +1,106 @@
+"""The checks of the exercises: each must reject the blank, the nonsense and the named wrong answers, with its hint."""
+
+import importlib
+import inspect
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+
+from helpers import exercises, series
+from helpers.checks.tools import CheckFailed, as_number, as_tensor, call, cross, short
+
+LESSONS = [path.stem[:2] for path in series.lesson_paths()]
+CHECKS = {lesson: importlib.import_module(f"helpers.checks.lesson_{lesson}") for lesson in LESSONS}
+WRONG = {lesson: importlib.import_module(f"wrong_answers.lesson_{lesson}").WRONG for lesson in LESSONS}
+
+
+def public_functions(module) -> list[str]:
+    """Name the checks of a module: its own functions without a leading underscore."""
+    functions = inspect.getmembers(module, inspect.isfunction)
+    return [name for name, function in functions if function.__module__ == module.__name__ and name[0] != "_"]
+
+
+def blank(*arguments):
+    raise NotImplementedError()
+
+
+NONSENSE = {
+    "nothing": lambda *arguments: None,
+    "a word": lambda *arguments: "?",
+    "a number": lambda *arguments: -12.5,
+    "a tensor of another shape": lambda *arguments: torch.full((3, 1, 2), 0.5),
+    "the first argument": lambda *arguments: arguments[0] if arguments else [],
+    "a dictionary": lambda *arguments: {},
+    "an error": lambda *arguments: [][1],
+}
+ALL_CHECKS = [(lesson, name) for lesson in LESSONS for name in public_functions(CHECKS[lesson])]
+ALL_WRONG = [(lesson, name, *wrong) for lesson in LESSONS for name in WRONG[lesson] for wrong in WRONG[lesson][name]]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_every_check_is_used_once_and_has_wrong_answers(lesson):
+    names = public_functions(CHECKS[lesson])
+    [path] = exercises.SOLUTIONS.glob(f"{lesson}_*.ipynb")
+    used = [
+        cell.source.strip()
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.metadata.get("nbgrader", {}).get("grade")
+    ]
+    assert sorted(used) == sorted(f"check.{name}({name})" for name in names)
+    assert sorted(WRONG[lesson]) == sorted(names)
+    for name in names:
+        assert len({function.__name__ for function, _ in WRONG[lesson][name]}) >= 3, name
+
+
+@pytest.mark.parametrize(
+    ("lesson", "name", "answer", "hint"),
+    ALL_WRONG,
+    ids=[f"{case[0]}-{case[1]}-{case[2].__name__}" for case in ALL_WRONG],
+)
+def test_a_check_rejects_a_wrong_answer_with_the_hint_that_fits(lesson, name, answer, hint):
+    with pytest.raises(CheckFailed) as caught:
+        getattr(CHECKS[lesson], name)(answer)
+    message = str(caught.value)
+    assert message.startswith("✗ ")
+    assert [line.split(":")[0].strip() for line in message.split("\n")[1:]] == ["seen", "expected", "hint"]
+    assert hint in message.split("hint:")[1]
+    assert max(map(len, message.split("\n"))) <= 150
+
+
+@pytest.mark.parametrize(("lesson", "name"), ALL_CHECKS, ids=[f"{lesson}-{name}" for lesson, name in ALL_CHECKS])
+def test_a_check_says_that_the_blank_is_blank(lesson, name):
+    with pytest.raises(CheckFailed, match="is still empty"):
+        getattr(CHECKS[lesson], name)(blank)
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+@pytest.mark.parametrize(("lesson", "name"), ALL_CHECKS, ids=[f"{lesson}-{name}" for lesson, name in ALL_CHECKS])
+def test_a_check_survives_nonsense(lesson, name, kind):
+    with pytest.raises(CheckFailed, match="✗"):
+        getattr(CHECKS[lesson], name)(NONSENSE[kind])
+
+
+def test_a_failed_check_shows_its_message_alone():
+    failed = cross("the sum", 2, 1, "count again")
+    assert failed._render_traceback_() == ["✗ the sum", "  seen:     2", "  expected: 1", "  hint:     count again"]
+
+
+def test_the_answer_gets_copies_of_tensors():
+    def spoil(tensor):
+        return tensor.zero_()
+
+    tensor = torch.ones(2)
+    assert call(spoil, tensor).sum() == 0 and tensor.sum() == 2
+
+
+def test_a_result_is_compared_as_a_tensor_or_a_number():
+    assert as_tensor("x", [1, 2], torch.zeros(2), "").dtype == torch.float32
+    with pytest.raises(CheckFailed, match=r"\(2,\)\n  expected: \(3,\)\n  hint:     sum over rows"):
+        as_tensor("x", [1, 2], torch.zeros(3), "sum over rows")
+    assert as_tensor("x", np.arange(3)[::-1], torch.zeros(3), "").tolist() == [2, 1, 0]
+    assert as_number("x", torch.tensor([2.5], requires_grad=True)) == as_number("x", np.array([2.5])) == 2.5
+    with pytest.raises(CheckFailed, match="expected: a number"):
+        as_number("x", "many")
+    assert short(torch.tensor([1 / 3])) == "[0.333]" and len(short("x" * 100)) == 60

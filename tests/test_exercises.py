@@ -1,0 +1,176 @@
+"""The exercises: made of the solutions by nbgrader, without a solution in them, and marked by the real nbgrader."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+
+from helpers import config, exercises, series
+
+SOLUTIONS = exercises.solution_paths()
+NAMES = [path.stem for path in SOLUTIONS]
+SOLUTION = r"### BEGIN SOLUTION\n(.*?)### END SOLUTION"
+each_solution = pytest.mark.parametrize("path", SOLUTIONS, ids=NAMES)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def answers(notebook):
+    return {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if is_marked(cell, "solution")}
+
+
+def checks(notebook):
+    return {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if is_marked(cell, "grade")}
+
+
+def is_marked(cell, mark):
+    return cell.metadata.get("nbgrader", {}).get(mark, False)
+
+
+def without_solution(cell):
+    return re.sub(SOLUTION, "", cell.source, flags=re.DOTALL)
+
+
+def solution_lines(cell):
+    """Return the lines between the marks, without comments, blanks and lines too short to tell anything."""
+    [inside] = re.findall(SOLUTION, cell.source, flags=re.DOTALL)
+    lines = [line.strip() for line in inside.split("\n")]
+    return [line for line in lines if len(line) > 12 and not line.startswith("#")]
+
+
+def test_every_lesson_has_its_exercises():
+    assert [path.stem for path in series.lesson_paths()] == NAMES
+    assert sorted(path.stem for path in exercises.EXERCISES.glob("*.ipynb")) == NAMES
+
+
+@each_solution
+def test_exercises_are_what_the_solutions_give(path):
+    expected = nbformat.writes(exercises.student_version(read(path)))
+    assert (exercises.EXERCISES / path.name).read_text(encoding="utf-8").rstrip("\n") == expected.rstrip("\n"), (
+        "run make exercises"
+    )
+
+
+@each_solution
+def test_no_solution_leaks_into_the_exercises(path):
+    solution, exercise = read(path), read(exercises.EXERCISES / path.name)
+    text = "\n".join(cell.source for cell in exercise.cells)
+    # A repaired function shares lines with the broken one, which the student sees.
+    shown = "\n".join(without_solution(cell) for cell in solution.cells)
+    assert "SOLUTION" not in text and "HIDDEN" not in text
+    assert all(not cell.outputs and cell.execution_count is None for cell in exercise.cells if cell.cell_type == "code")
+    for grade_id, cell in answers(solution).items():
+        assert "raise NotImplementedError()" in answers(exercise)[grade_id].source
+        for line in solution_lines(cell):
+            assert text.count(line) == shown.count(line), f"{grade_id}: {line}"
+
+
+@each_solution
+def test_an_exercise_has_its_form(path):
+    notebook = read(path)
+    lesson = read(config.NOTEBOOKS_DIR / path.name)
+    title = lesson.cells[0].source.split("\n")[0].removeprefix("# ")
+    assert notebook.cells[0].source.startswith(f"# Exercises {title}\n")
+    assert f"[{title}](../{path.name})" in notebook.cells[0].source
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    numbers = re.findall(r"^## Exercise (\d) · \S", text, flags=re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, len(numbers) + 1)] and 3 <= len(numbers) <= 5
+    assert [f"check_{name}" for name in answers(notebook)] == list(checks(notebook))
+    assert len(checks(notebook)) >= len(numbers)
+    for cell in checks(notebook).values():
+        assert 1 <= cell.metadata.nbgrader.points <= 3
+    assert f"(exercises/{path.name})" in lesson.cells[-1].source
+
+
+@each_solution
+def test_the_committed_solutions_were_run_and_belong_to_their_code(path):
+    notebook = read(path)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert notebook.metadata["series"] == {"code_sha256": series.code_hash(notebook), "fast": False}, "make exercises"
+    for cell in checks(notebook).values():
+        assert cell.outputs[0].text.startswith("✓ ")
+
+
+CONFIGURATION = """\
+c = get_config()
+c.CourseDirectory.course_id = "fashion"
+c.ExecutePreprocessor.timeout = 300
+"""
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """Let nbgrader make the assignment, hand in a full and a blank submission, and mark both."""
+    with pytest.MonkeyPatch.context() as patch:
+        # nbgrader calls the command `alembic`, which is found only where the environment is activated.
+        patch.setenv("PATH", sysconfig.get_path("scripts"), prepend=os.pathsep)
+        yield make_course(tmp_path_factory)
+
+
+def make_course(tmp_path_factory):
+    course = tmp_path_factory.mktemp("a course")
+    source = course / "source" / "exercises"
+    source.mkdir(parents=True)
+    (course / "nbgrader_config.py").write_text(CONFIGURATION)
+    for path in SOLUTIONS:
+        nbformat.write(read(path), source / path.name)
+    nbgrader(course, "generate_assignment", "exercises")
+    for student in ("full", "blank"):
+        folder = course / "submitted" / student / "exercises"
+        folder.mkdir(parents=True)
+        for path in SOLUTIONS:
+            notebook = read(course / "release" / "exercises" / path.name)
+            if student == "full":
+                for grade_id, cell in answers(read(path)).items():
+                    answers(notebook)[grade_id].source = cell.source
+            nbformat.write(notebook, folder / path.name)
+    nbgrader(course, "autograde", "exercises")
+    return course
+
+
+def nbgrader(course, *arguments):
+    done = subprocess.run([sys.executable, "-m", "nbgrader", *arguments], cwd=course, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@each_solution
+def test_nbgrader_releases_what_is_committed(path, course):
+    released = read(course / "release" / "exercises" / path.name)
+    committed = read(exercises.EXERCISES / path.name)
+    assert [cell.source for cell in released.cells] == [cell.source for cell in committed.cells]
+    assert [cell.metadata for cell in released.cells] == [cell.metadata for cell in committed.cells]
+
+
+@pytest.mark.parametrize("student", ["full", "blank"])
+def test_nbgrader_gives_full_marks_and_none(course, student):
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}", "fashion") as gradebook:
+        submission = gradebook.find_submission("exercises", student)
+        assert len(submission.notebooks) == len(SOLUTIONS)
+        for notebook in submission.notebooks:
+            points = sum(
+                cell.metadata.nbgrader.points
+                for cell in checks(read(exercises.SOLUTIONS / f"{notebook.name}.ipynb")).values()
+            )
+            assert notebook.max_score == points
+            assert notebook.score == (points if student == "full" else 0), notebook.name
+
+
+@each_solution
+def test_a_blank_exercise_fails_in_its_checks_alone(path, course):
+    marked = read(course / "autograded" / "blank" / "exercises" / path.name)
+    failed = {}
+    for cell in marked.cells:
+        for output in cell.get("outputs", []):
+            assert output.get("name") != "stderr", output.text
+            if output.output_type == "error":
+                failed[cell.metadata.get("nbgrader", {}).get("grade_id", cell.source)] = output.evalue
+    assert list(failed) == list(checks(marked))
+    assert all("is still empty" in message for message in failed.values()), failed

@@ -1,0 +1,249 @@
+"""Wrong answers to the exercises of lesson 01, each with a part of the hint that fits it."""
+
+import time
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from torch.utils.data import default_collate
+
+from helpers.data import normalize
+
+
+def described(shape, dtype, lowest, highest):
+    return {"shape": shape, "dtype": dtype, "lowest": lowest, "highest": highest}
+
+
+def shape_of_one_image(images):
+    return described(images[0].shape, images.dtype, images.min().item(), images.max().item())
+
+
+def kind_of_object(images):
+    return described(images.shape, type(images), images.min().item(), images.max().item())
+
+
+def range_of_the_first_image(images):
+    return described(images.shape, images.dtype, images[0].min().item(), images[0].max().item())
+
+
+def always_0_and_255(images):
+    return described(images.shape, images.dtype, 0, 255)
+
+
+def range_in_whole_numbers(images):
+    return described(images.shape, images.dtype, int(images.min()), int(images.max()))
+
+
+def with_the_channel(images, labels):
+    return torch.stack([images[labels == number].float().mean(dim=0) for number in range(10)])
+
+
+def nan_for_a_missing_class(images, labels):
+    return with_the_channel(images, labels).squeeze(1)
+
+
+def only_the_classes_there_are(images, labels):
+    return torch.stack([images[labels == number].float().mean(dim=0)[0] for number in labels.unique()])
+
+
+def divided_by_all_images(images, labels):
+    return torch.stack([images[labels == number].float().sum(dim=0)[0] / len(images) for number in range(10)])
+
+
+def as_if_sorted_by_class(images, labels):
+    return images.float().view(10, -1, *images.shape[2:]).mean(dim=1)
+
+
+def sums_in_bytes(images, labels):
+    sums = torch.stack([images[labels == number, 0].sum(dim=0, dtype=torch.uint8) for number in range(10)])
+    return sums / torch.bincount(labels, minlength=10).view(10, 1, 1)
+
+
+def whole_numbers(images, labels):
+    return nan_for_a_missing_class(images, labels).to(torch.uint8)
+
+
+def from_0_to_1(images, labels):
+    return nan_for_a_missing_class(images / 255, labels)
+
+
+def standard(images, mean, std):
+    return (images / 255 - mean) / std
+
+
+def of(images):
+    return (images / 255).mean(), (images / 255).std()
+
+
+def each_part_by_its_own_constants(train, validation):
+    return standard(train, *of(train)), standard(validation, *of(validation))
+
+
+def constants_of_both_parts(train, validation):
+    both = of(torch.cat([train, validation]))
+    return standard(train, *both), standard(validation, *both)
+
+
+def images_not_scaled(train, validation):
+    mean, std = of(train)
+    return (train - mean) / std, (validation - mean) / std
+
+
+def only_the_mean(train, validation):
+    return train / 255 - of(train)[0], validation / 255 - of(train)[0]
+
+
+def variance_instead_of_deviation(train, validation):
+    mean, std = of(train)
+    return standard(train, mean, std**2), standard(validation, mean, std**2)
+
+
+def constants_of_the_helpers(train, validation):
+    return normalize(train), normalize(validation)
+
+
+def one_mean_for_each_position(train, validation):
+    mean, std = (train / 255).mean(dim=0), (train / 255).std(dim=0)
+    return standard(train, mean, std), standard(validation, mean, std)
+
+
+def image_by_image(train, validation):
+    return [torch.cat([standard(image[None], *of(image)) for image in part]) for part in (train, validation)]
+
+
+def two_draws_of_one_class(labels, share, seed):
+    generator, train, validation = torch.Generator().manual_seed(seed), [], []
+    for number in labels.unique():
+        of_class = (labels == number).nonzero().flatten()
+        count = round(share * len(of_class))
+        validation.append(of_class[torch.randperm(len(of_class), generator=generator)[:count]])
+        train.append(of_class[torch.randperm(len(of_class), generator=generator)[count:]])
+    return torch.cat(train), torch.cat(validation)
+
+
+def not_stratified(labels, share, seed):
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    count = round(share * len(labels))
+    return order[count:], order[:count]
+
+
+def stratified(labels, share, seed):
+    return train_test_split(np.arange(len(labels)), test_size=share, stratify=labels.numpy(), random_state=seed)
+
+
+def validation_first(labels, share, seed):
+    return stratified(labels, share, seed)[::-1]
+
+
+def seed_forgotten(labels, share, seed):
+    return stratified(labels, share, None)
+
+
+def positions_within_the_class(labels, share, seed):
+    counts = torch.bincount(labels).tolist()
+    orders = [torch.randperm(count, generator=torch.Generator().manual_seed(seed)) for count in counts]
+    cut = [(order[round(share * len(order)) :], order[: round(share * len(order))]) for order in orders]
+    return [torch.cat(part) for part in zip(*cut, strict=True)]
+
+
+def one_image_lost_in_each_class(labels, share, seed):
+    train, validation = stratified(labels, share, seed)
+    return train[len(labels.unique()) :], validation
+
+
+def draw(dataset, batch_size, seed, whole, generator=None, shuffle=True, keep_last=True, count=None):
+    """Return right batches and their speed, but for the mistakes that are asked for."""
+    started = time.perf_counter()
+    generator = generator or torch.Generator().manual_seed(seed)
+    order, batches = torch.randperm(len(dataset), generator=generator).tolist(), []
+    order = order if shuffle else sorted(order)
+    for first in range(0, len(order) if keep_last else len(order) - batch_size + 1, batch_size):
+        chosen = order[first : first + batch_size]
+        batches.append(dataset[chosen] if whole else default_collate([dataset[k] for k in chosen]))
+    return batches, (count(batches) if count else len(dataset)) / (time.perf_counter() - started)
+
+
+def last_batch_dropped(dataset, batch_size, seed, whole):
+    return draw(dataset, batch_size, seed, whole, keep_last=False)
+
+
+def never_whole(dataset, batch_size, seed, whole):
+    return draw(dataset, batch_size, seed, False)
+
+
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+def seeded_once_for_all_calls(dataset, batch_size, seed, whole):
+    return draw(dataset, batch_size, seed, whole, generator=GENERATOR)
+
+
+def not_shuffled(dataset, batch_size, seed, whole):
+    return draw(dataset, batch_size, seed, whole, shuffle=False)
+
+
+def seconds_instead_of_speed(dataset, batch_size, seed, whole):
+    batches, speed = draw(dataset, batch_size, seed, whole)
+    return batches, len(dataset) / speed
+
+
+def batches_a_second(dataset, batch_size, seed, whole):
+    return draw(dataset, batch_size, seed, whole, count=len)
+
+
+def last_batch_counted_as_full(dataset, batch_size, seed, whole):
+    return draw(dataset, batch_size, seed, whole, count=lambda batches: batch_size * len(batches))
+
+
+def clock_of_the_processor(dataset, batch_size, seed, whole):
+    started, (batches, _) = time.process_time(), draw(dataset, batch_size, seed, whole)
+    return batches, len(dataset) / (time.process_time() - started)
+
+
+WRONG = {
+    "describe": [
+        (shape_of_one_image, "the first dimension of a batch counts its images"),
+        (kind_of_object, "not the kind of object"),
+        (range_of_the_first_image, "this belongs to the first image"),
+        (always_0_and_255, "not all images reach from 0 to 255"),
+        (range_in_whole_numbers, "a whole number has lost"),
+    ],
+    "class_means": [
+        (with_the_channel, "without the dimension of the channel"),
+        (nan_for_a_missing_class, "the mean of no numbers is 0 / 0"),
+        (only_the_classes_there_are, "also for one that is missing"),
+        (divided_by_all_images, "classes differ in size"),
+        (as_if_sorted_by_class, "not sorted by class"),
+        (sums_in_bytes, "a byte starts again from 0"),
+        (whole_numbers, "a mean need not be whole"),
+        (from_0_to_1, "where did you scale them"),
+    ],
+    "normalize_parts": [
+        (each_part_by_its_own_constants, "whose constants are these"),
+        (constants_of_both_parts, "have seen the validation images"),
+        (images_not_scaled, "where do your pixels end"),
+        (only_the_mean, "what about the spread"),
+        (variance_instead_of_deviation, "divided by the variance"),
+        (constants_of_the_helpers, "Fashion-MNIST's constants"),
+        (one_mean_for_each_position, "not one for each position"),
+        (image_by_image, "every image has constants of its own"),
+    ],
+    "split": [
+        (two_draws_of_one_class, "when was it drawn for each of them"),
+        (not_stratified, "drawn from all at once"),
+        (validation_first, "the other way round"),
+        (seed_forgotten, "who gives their generator the seed"),
+        (positions_within_the_class, "positions in the class or in the data set"),
+        (one_image_lost_in_each_class, "who is left"),
+    ],
+    "draw_batches": [
+        (last_batch_dropped, "what remains after the last full batch"),
+        (never_whole, "one index gives one sample"),
+        (seeded_once_for_all_calls, "where is the generator seeded"),
+        (not_shuffled, "is the order drawn at random"),
+        (seconds_instead_of_speed, "these are seconds"),
+        (batches_a_second, "these are batches a second"),
+        (last_batch_counted_as_full, "how many images does the last batch hold"),
+        (clock_of_the_processor, "waiting included"),
+    ],
+}

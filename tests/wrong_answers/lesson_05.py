@@ -1,0 +1,247 @@
+"""Wrong answers to the exercises of lesson 05, each with a part of the hint that fits it."""
+
+import math
+from math import comb
+
+import numpy as np
+from scipy.stats import chi2, chi2_contingency
+
+
+def matrix_transposed(labels, predictions, num_classes):
+    matrix = np.zeros((num_classes, num_classes), dtype=int)
+    np.add.at(matrix, (predictions, labels), 1)
+    return matrix
+
+
+def matrix_that_counts_a_pair_once(labels, predictions, num_classes):
+    matrix = np.zeros((num_classes, num_classes), dtype=int)
+    matrix[labels, predictions] += 1
+    return matrix
+
+
+def matrix_of_the_classes_that_came(labels, predictions, num_classes):
+    classes = max(labels.max(), predictions.max()) + 1
+    return matrix_transposed(predictions, labels, classes)
+
+
+def matrix_of_shares(labels, predictions, num_classes):
+    matrix = matrix_transposed(predictions, labels, num_classes)
+    return matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+
+
+def matrix_that_overflows(labels, predictions, num_classes):
+    return matrix_transposed(predictions, labels, num_classes).astype(np.uint8)
+
+
+def scores(precision, recall):
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
+    return {"precision": precision, "recall": recall, "f1": f1}
+
+
+def share(part, whole):
+    return part / whole if whole > 0 else 0.0
+
+
+def scores_swapped(matrix, number):
+    right = matrix[number, number]
+    return scores(share(right, matrix[number].sum()), share(right, matrix[:, number].sum()))
+
+
+def scores_of_all_images(matrix, number):
+    return scores(*[matrix[number, number] / matrix.sum()] * 2)
+
+
+def scores_with_the_plain_mean(matrix, number):
+    right = matrix[number, number]
+    right_scores = scores(share(right, matrix[:, number].sum()), share(right, matrix[number].sum()))
+    return right_scores | {"f1": (right_scores["precision"] + right_scores["recall"]) / 2}
+
+
+def scores_that_are_not_a_number(matrix, number):
+    right = matrix[number, number]
+    return scores(right / matrix[:, number].sum(), right / matrix[number].sum())
+
+
+def scores_one_where_a_class_is_missing(matrix, number):
+    right, given, images = matrix[number, number], matrix[:, number].sum(), matrix[number].sum()
+    return scores(right / given if given else 1.0, right / images if images else 1.0)
+
+
+def given(labels, probabilities):
+    return probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+
+
+def table_of_bins(confidence, right, num_bins, keep_empty=False):
+    rows = []
+    for number in range(num_bins):
+        inside = np.ceil(confidence * num_bins) == number + 1
+        if inside.any():
+            rows.append([inside.sum(), confidence[inside].mean(), right[inside].mean()])
+        elif keep_empty:
+            rows.append([0, np.nan, np.nan])
+    return np.array(rows)
+
+
+def table_as_it_was(labels, probabilities, num_bins):
+    _, right = given(labels, probabilities)
+    return table_of_bins(probabilities[np.arange(len(labels)), labels], right, num_bins)
+
+
+def table_with_empty_bins(labels, probabilities, num_bins):
+    return table_of_bins(*given(labels, probabilities), num_bins, keep_empty=True)
+
+
+def table_without_certain_answers(labels, probabilities, num_bins):
+    confidence, right = given(labels, probabilities)
+    return table_of_bins(confidence[confidence < 1], right[confidence < 1], num_bins)
+
+
+def table_of_bins_equally_full(labels, probabilities, num_bins):
+    confidence, right = given(labels, probabilities)
+    parts = np.array_split(np.argsort(confidence), num_bins)
+    return np.array([[len(part), confidence[part].mean(), right[part].mean()] for part in parts])
+
+
+def smallest(score, right, target):
+    return min((limit for limit in score if right[score >= limit].mean() >= target), default=math.inf)
+
+
+def threshold_where_it_first_fails(labels, probabilities, target):
+    confidence, right = given(labels, probabilities)
+    threshold = math.inf
+    for limit in np.unique(confidence)[::-1]:
+        if right[confidence >= limit].mean() < target:
+            break
+        threshold = limit
+    return threshold
+
+
+def threshold_of_the_true_class(labels, probabilities, target):
+    _, right = given(labels, probabilities)
+    return smallest(probabilities[np.arange(len(labels)), labels], right, target)
+
+
+def threshold_that_believes_the_confidence(labels, probabilities, target):
+    confidence, _ = given(labels, probabilities)
+    return smallest(confidence, confidence, target)
+
+
+def threshold_that_tears_ties_apart(labels, probabilities, target):
+    confidence, right = given(labels, probabilities)
+    order = np.argsort(-confidence, kind="stable")
+    enough = right[order].cumsum() / np.arange(1, len(labels) + 1) >= target
+    return confidence[order[np.flatnonzero(enough)[-1]]] if enough.any() else math.inf
+
+
+def threshold_above_the_target(labels, probabilities, target):
+    return smallest(*given(labels, probabilities), target + 1e-9)
+
+
+def threshold_one_where_none_will_do(labels, probabilities, target):
+    return min(smallest(*given(labels, probabilities), target), 1.0)
+
+
+def threshold_that_is_not_answered_itself(labels, probabilities, target):
+    confidence, right = given(labels, probabilities)
+    return min((limit for limit in confidence if right[confidence > limit].mean() >= target), default=math.inf)
+
+
+def exact(a, b):
+    return 2 * sum(comb(a + b, k) for k in range(max(a, b), a + b + 1)) / 2 ** (a + b)
+
+
+def right_comparison(labels, a, b):
+    a_right, b_right = a == labels, b == labels
+    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
+    return {
+        "only_a_right": only_a,
+        "only_b_right": only_b,
+        "p_value": min(1.0, exact(only_a, only_b)),
+        "both_wrong": np.flatnonzero(~a_right & ~b_right),
+        "both_wrong_by_chance": (~a_right).mean() * (~b_right).mean() * len(labels),
+    }
+
+
+def comparison_swapped(labels, a, b):
+    return right_comparison(labels, b, a)
+
+
+def comparison_of_all_right_answers(labels, a, b):
+    return right_comparison(labels, a, b) | {"only_a_right": (a == labels).sum(), "only_b_right": (b == labels).sum()}
+
+
+def comparison_of_different_answers(labels, a, b):
+    return right_comparison(labels, a, b) | {"only_a_right": (a != b).sum() - ((a != b) & (b == labels)).sum()}
+
+
+def comparison_unpaired(labels, a, b):
+    table = [[(answers == labels).sum(), (answers != labels).sum()] for answers in (a, b)]
+    return right_comparison(labels, a, b) | {"p_value": chi2_contingency(table).pvalue}
+
+
+def comparison_by_chi_square(labels, a, b):
+    right = right_comparison(labels, a, b)
+    gap, tosses = right["only_a_right"] - right["only_b_right"], (a != labels) ^ (b != labels)
+    return right | {"p_value": chi2.sf(gap**2 / max(tosses.sum(), 1), 1)}
+
+
+def comparison_on_one_side(labels, a, b):
+    right = right_comparison(labels, a, b)
+    return right | {"p_value": right["p_value"] / 2}
+
+
+def comparison_not_capped(labels, a, b):
+    right = right_comparison(labels, a, b)
+    return right | {"p_value": exact(right["only_a_right"], right["only_b_right"])}
+
+
+def comparison_with_chance_as_a_share(labels, a, b):
+    return right_comparison(labels, a, b) | {"both_wrong_by_chance": (a != labels).mean() * (b != labels).mean()}
+
+
+def comparison_of_the_same_wrong_answer(labels, a, b):
+    return right_comparison(labels, a, b) | {"both_wrong": np.flatnonzero((a != labels) & (a == b))}
+
+
+WRONG = {
+    "count_pairs": [
+        (matrix_transposed, "who chooses the row"),
+        (matrix_that_counts_a_pair_once, "was counted once"),
+        (matrix_of_the_classes_that_came, "a class of which no image came"),
+        (matrix_of_shares, "nothing is divided yet"),
+        (matrix_that_overflows, "your cells sum to"),
+    ],
+    "class_scores": [
+        (scores_swapped, "which score asks about the images"),
+        (scores_of_all_images, "you divide by all images"),
+        (scores_with_the_plain_mean, "F1 is the harmonic mean"),
+        (scores_that_are_not_a_number, "0 divided by 0"),
+        (scores_one_where_a_class_is_missing, "0 divided by 0"),
+    ],
+    "reliability": [
+        (table_as_it_was, "does not know the labels"),
+        (table_with_empty_bins, "a bin without images"),
+        (table_without_certain_answers, "a confidence of exactly 1"),
+        (table_of_bins_equally_full, "equally wide"),
+    ],
+    "choose_threshold": [
+        (threshold_where_it_first_fails, "reach it again further down"),
+        (threshold_of_the_true_class, "or that of the label"),
+        (threshold_that_believes_the_confidence, "you believe the confidence"),
+        (threshold_that_tears_ties_apart, "images of equal confidence"),
+        (threshold_above_the_target, "exactly the target"),
+        (threshold_one_where_none_will_do, "no threshold reaches"),
+        (threshold_that_is_not_answered_itself, "too few of the answers"),
+    ],
+    "compare_models": [
+        (comparison_swapped, "a and b have changed places"),
+        (comparison_of_all_right_answers, "both are right"),
+        (comparison_of_different_answers, "may both be wrong"),
+        (comparison_unpaired, "images of its own"),
+        (comparison_by_chi_square, "add up exact chances"),
+        (comparison_on_one_side, "either side"),
+        (comparison_not_capped, "at most 1"),
+        (comparison_with_chance_as_a_share, "how many images is that"),
+        (comparison_of_the_same_wrong_answer, "the places of all images"),
+    ],
+}

@@ -1,0 +1,245 @@
+"""Wrong answers to the exercises of lesson 06, each with a part of the hint that fits it."""
+
+import numpy as np
+import torch.nn.functional as F
+from torch.utils.tensorboard import SummaryWriter
+
+from helpers.checks.hints_06 import search
+from helpers.data import normalize
+
+
+def paddings_without_pooling(side, kernels, target):
+    return search(side, kernels, target, lambda n, k, p: n + 2 * p - k + 1)
+
+
+def paddings_without_rounding(side, kernels, target):
+    return search(side, kernels, target, lambda n, k, p: (n + 2 * p - k + 1) / 2)
+
+
+def padding_on_one_side(side, kernels, target):
+    return search(side, kernels, target, lambda n, k, p: (n + p - k + 1) // 2)
+
+
+def paddings_that_revive_a_vanished_map(side, kernels, target):
+    return search(side, kernels, target, lambda n, k, p: (n + 2 * p - k + 1) // 2)
+
+
+def the_same_padding_in_each_layer(side, kernels, target):
+    found = paddings_that_revive_a_vanished_map(side, kernels, target)
+    return [paddings for paddings in found if len(set(paddings)) == 1]
+
+
+def step_with_decay_after_momentum(weight, gradient, velocity, lr, momentum, weight_decay):
+    velocity = momentum * velocity + gradient
+    return weight - lr * (velocity + weight_decay * weight), velocity
+
+
+def step_with_a_mean_of_gradients(weight, gradient, velocity, lr, momentum, weight_decay):
+    velocity = momentum * velocity + (1 - momentum) * (gradient + weight_decay * weight)
+    return weight - lr * velocity, velocity
+
+
+def step_with_lr_in_the_velocity(weight, gradient, velocity, lr, momentum, weight_decay):
+    velocity = momentum * velocity + lr * (gradient + weight_decay * weight)
+    return weight - velocity, velocity
+
+
+def step_with_decay_of_wrong_sign(weight, gradient, velocity, lr, momentum, weight_decay):
+    velocity = momentum * velocity + gradient - weight_decay * weight
+    return weight - lr * velocity, velocity
+
+
+def step_without_decay(weight, gradient, velocity, lr, momentum, weight_decay):
+    velocity = momentum * velocity + gradient
+    return weight - lr * velocity, velocity
+
+
+def step_along_the_old_velocity(weight, gradient, velocity, lr, momentum, weight_decay):
+    return weight - lr * velocity, momentum * velocity + gradient + weight_decay * weight
+
+
+def step_of_nesterov(weight, gradient, velocity, lr, momentum, weight_decay):
+    gradient = gradient + weight_decay * weight
+    velocity = momentum * velocity + gradient
+    return weight - lr * (gradient + momentum * velocity), velocity
+
+
+def log_with(model, loader, optimizer, epochs, log_dir, number, name="train_loss"):
+    losses = []
+    with SummaryWriter(str(log_dir)) as writer:
+        for epoch in range(epochs):
+            for step, (images, labels) in enumerate(loader, start=1):
+                loss = F.cross_entropy(model(normalize(images)), labels)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+                writer.add_scalar(name, loss.item(), number(epoch, step))
+    return losses
+
+
+def log_that_restarts_in_each_epoch(*arguments):
+    return log_with(*arguments, number=lambda epoch, step: step)
+
+
+def log_under_the_epoch(*arguments):
+    return log_with(*arguments, number=lambda epoch, step: epoch)
+
+
+def log_with_sums_that_collide(*arguments):
+    return log_with(*arguments, number=lambda epoch, step: epoch + step)
+
+
+def log_that_begins_at_zero(model, loader, *arguments):
+    return log_with(model, loader, *arguments, number=lambda epoch, step: epoch * len(loader) + step - 1)
+
+
+def log_that_skips_an_epoch(model, loader, *arguments):
+    return log_with(model, loader, *arguments, number=lambda epoch, step: (epoch + 1) * len(loader) + step)
+
+
+def log_under_another_name(model, loader, *arguments):
+    return log_with(model, loader, *arguments, number=lambda epoch, step: epoch * len(loader) + step, name="loss")
+
+
+def curves(labels, predictions, num_classes, summary):
+    """Apply a summary of true positives, times predicted and images of each class to every epoch."""
+    rows = []
+    for row in predictions:
+        hits = np.bincount(labels[row == labels], minlength=num_classes)
+        called, images = np.bincount(row, minlength=num_classes), np.bincount(labels, minlength=num_classes)
+        rows.append(summary(hits, called, images))
+    return rows
+
+
+def macro_as_micro(labels, predictions, num_classes):
+    return curves(labels, predictions, num_classes, lambda hits, called, images: [hits.sum() / images.sum()] * 3)
+
+
+def macro_with_f1_of_the_means(labels, predictions, num_classes):
+    def summary(hits, called, images):
+        p, r = (hits / np.maximum(called, 1)).mean(), (hits / np.maximum(images, 1)).mean()
+        return [p, r, 2 * p * r / (p + r)]
+
+    return curves(labels, predictions, num_classes, summary)
+
+
+def macro_over_the_classes_that_occur(labels, predictions, num_classes):
+    def summary(hits, called, images):
+        hits, called, images = (count[(called + images) > 0] for count in (hits, called, images))
+        p, r, f1 = hits / np.maximum(called, 1), hits / np.maximum(images, 1), 2 * hits / (called + images)
+        return [p.mean(), r.mean(), f1.mean()]
+
+    return curves(labels, predictions, num_classes, summary)
+
+
+def macro_that_divides_by_zero(labels, predictions, num_classes):
+    def summary(hits, called, images):
+        return [(hits / called).mean(), (hits / images).mean(), (2 * hits / (called + images)).mean()]
+
+    return curves(labels, predictions, num_classes, summary)
+
+
+def macro_with_precision_and_recall_swapped(labels, predictions, num_classes):
+    def summary(hits, called, images):
+        f1 = 2 * hits / np.maximum(called + images, 1)
+        return [(hits / np.maximum(images, 1)).mean(), (hits / np.maximum(called, 1)).mean(), f1.mean()]
+
+    return curves(labels, predictions, num_classes, summary)
+
+
+def name_with(history, too_high, over_fitting, under_fitting):
+    """Name the first fault whose test holds; each test takes the training and the validation losses."""
+    train, validation = history["train_loss"].to_numpy(), history["validation_loss"].to_numpy()
+    tests = {"learning rate too high": too_high, "over-fitting": over_fitting, "under-fitting": under_fitting}
+    return next((name for name, test in tests.items() if test(train, validation)), "no fault")
+
+
+def diverged(train, validation):
+    return np.isnan(train).any() or train.max() > 2.5
+
+
+def turned_up(train, validation):
+    return validation[-1] > 1.1 * validation.min()
+
+
+def both_high(train, validation):
+    return train[-1] > 1
+
+
+def name_over_fitting_from_the_gap(history):
+    return name_with(history, diverged, lambda train, validation: validation[-1] > 1.1 * train[-1], both_high)
+
+
+def name_over_fitting_since_the_first_epoch(history):
+    return name_with(history, diverged, lambda train, validation: validation[-1] > validation[0], both_high)
+
+
+def name_that_overlooks_nan(history):
+    return name_with(history, lambda train, validation: train.max() > 2.5, turned_up, both_high)
+
+
+def name_too_high_if_the_loss_ends_higher(history):
+    def ends_higher(train, validation):
+        return np.isnan(train[-1]) or train[-1] > train[0]
+
+    return name_with(history, ends_higher, turned_up, both_high)
+
+
+def name_under_fitting_from_validation_alone(history):
+    over = turned_up(history["train_loss"].to_numpy(), history["validation_loss"].to_numpy())
+    under = history["validation_loss"].iloc[-1] > 1
+    return name_with(history, diverged, lambda *losses: over and not under, lambda *losses: under)
+
+
+def name_that_asks_for_over_fitting_first(history):
+    over = turned_up(history["train_loss"].to_numpy(), history["validation_loss"].to_numpy())
+    return "over-fitting" if over else name_with(history, diverged, turned_up, both_high)
+
+
+def name_that_takes_any_falling_loss_for_good(history):
+    return name_with(history, diverged, turned_up, lambda train, validation: train[-1] >= train[0])
+
+
+WRONG = {
+    "find_paddings": [
+        (paddings_without_pooling, "does a pooling follow each convolution"),
+        (paddings_without_rounding, "a whole number of rows"),
+        (padding_on_one_side, "at how many ends of a row"),
+        (paddings_that_revive_a_vanished_map, "a map without a pixel is gone"),
+        (the_same_padding_in_each_layer, "have its own padding"),
+    ],
+    "sgd_step": [
+        (step_with_decay_after_momentum, "remember the pull of the decay"),
+        (step_with_a_mean_of_gradients, "to what does v grow"),
+        (step_with_lr_in_the_velocity, "is it part of v in section 3"),
+        (step_with_decay_of_wrong_sign, "does your weight move towards zero"),
+        (step_without_decay, "does a weight without a gradient stay"),
+        (step_along_the_old_velocity, "do you step along the old one"),
+        (step_of_nesterov, "Nesterov"),
+    ],
+    "log_training": [
+        (log_that_restarts_in_each_epoch, "where does your count begin again"),
+        (log_under_the_epoch, "count batches, not epochs"),
+        (log_with_sums_that_collide, "two batches share a step"),
+        (log_that_begins_at_zero, "the very first batch is number 1"),
+        (log_that_skips_an_epoch, "leaves gaps"),
+        (log_under_another_name, "which name does the docstring give"),
+    ],
+    "macro_curves": [
+        (macro_as_micro, "count for each class on its own"),
+        (macro_with_f1_of_the_means, "which comes first for F1"),
+        (macro_over_the_classes_that_occur, "a class that never occurs"),
+        (macro_that_divides_by_zero, "0 divided by 0"),
+        (macro_with_precision_and_recall_swapped, "which is precision"),
+    ],
+    "diagnose": [
+        (name_over_fitting_from_the_gap, "how far above its lowest value"),
+        (name_over_fitting_since_the_first_epoch, "compare the last validation loss with the lowest"),
+        (name_that_overlooks_nan, "comparison with NaN"),
+        (name_too_high_if_the_loss_ends_higher, "was this loss ever far above it"),
+        (name_under_fitting_from_validation_alone, "fail on the images that it was trained on"),
+        (name_that_asks_for_over_fitting_first, "what does the training loss do"),
+        (name_that_takes_any_falling_loss_for_good, "how high do they still lie"),
+    ],
+}
