@@ -149,9 +149,10 @@ def test_dropdowns_offer_all_classes_by_name(widget):
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_an_answer_takes_less_than_a_third_of_a_second(widget, name):
-    """Measure the drawing and the PNG of the notebook, as the fastest of five changes, on one thread.
+    """Measure the drawing and the PNG of the notebook, for the slower of two settings, on one thread.
 
-    The time of the processor, not of the clock, and the fastest, because what else this machine does can only add.
+    The time of the processor, not of the clock, and the fastest change to each setting, because what else this
+    machine does can only add.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -168,4 +169,5 @@ def test_an_answer_takes_less_than_a_third_of_a_second(widget, name):
             seconds.append(time.process_time() - started)
     finally:
         torch.set_num_threads(threads)
-    assert min(seconds[1:]) < ANSWER_LIMIT, [f"{value:.2f}" for value in seconds]
+    # The first change pays for warming up.
+    assert max(min(seconds[1::2]), min(seconds[2::2])) < ANSWER_LIMIT, [f"{value:.2f}" for value in seconds]
