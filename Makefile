@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup run lab test test-full notebooks exercises slides
+.PHONY: help setup run lab test test-full notebooks exercises slides bench-sources bench-steps bench-speed
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: in a few minutes)"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-full   every test, with every notebook executed with full training"
 	@echo "make slides      build slides of the lessons in runs/slides/"
 	@echo "make exercises   execute the solutions and generate the students' exercises from them"
+	@echo "make bench-speed, make bench-steps, make bench-sources   measure; see benchmarks/README.md"
 	@echo "make notebooks   full run that rewrites the committed outputs, the results and the tables in README and INSTRUCTORS"
 
 setup: .venv/.ready $(DATA)
@@ -48,3 +49,15 @@ exercises: setup
 
 slides: setup
 	$(BIN)/python -m helpers.slides
+
+bench-sources: setup
+	$(BIN)/python -m benchmarks.sources
+	$(BIN)/python -m benchmarks.readme
+
+bench-steps: setup
+	$(BIN)/python -m benchmarks.steps
+	$(BIN)/python -m benchmarks.readme
+
+bench-speed: setup
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.readme

@@ -10,6 +10,7 @@ import re
 import shutil
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import torch
@@ -61,13 +62,29 @@ def executed_copy(path: Path) -> Path:
     return COPIES / path.relative_to(config.NOTEBOOKS_DIR)
 
 
-def execute(path: Path) -> float:
+class Execution(NamedTuple):
+    """What the execution of a notebook took."""
+
+    seconds: float  # from the kernel's start to the last cell
+    gigabytes: float | None  # the most memory that the kernel held; None where the system does not tell
+
+
+def peak_memory(process: int) -> float | None:
+    """Return the most memory that a running process has held so far, in GB; None on other systems than Linux."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        return next(round(int(line.split()[1]) / 1e6, 2) for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return None
+
+
+def execute(path: Path) -> Execution:
     """Execute one notebook on a fresh kernel, with a line for each code cell, and keep the executed copy.
 
     Returns
     -------
-    float
-        Seconds from the kernel's start to the last cell.
+    Execution
+        seconds, gigabytes.
 
     Raises
     ------
@@ -76,7 +93,7 @@ def execute(path: Path) -> float:
     """
     notebook = nbformat.read(path, as_version=4)
     numbers = [number for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    cell_started = time.perf_counter()
+    cell_started, memory = time.perf_counter(), None
 
     def on_start(cell, cell_index):
         nonlocal cell_started
@@ -85,6 +102,8 @@ def execute(path: Path) -> float:
         print(f"  cell {numbers.index(cell_index) + 1:2} of {len(numbers)}  {first_line:56}", end="", flush=True)
 
     def on_end(cell, cell_index, execute_reply):
+        nonlocal memory
+        memory = peak_memory(client.km.provisioner.pid)
         print(f" {time.perf_counter() - cell_started:7.1f} s", flush=True)
 
     client = NotebookClient(
@@ -115,16 +134,16 @@ def execute(path: Path) -> float:
         copy = executed_copy(path)
         copy.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, copy)
-    return time.perf_counter() - started
+    return Execution(time.perf_counter() - started, memory)
 
 
-def run() -> dict[str, float]:
+def run() -> dict[str, Execution]:
     """Execute all lessons in order and print what each model reached and how long each lesson took.
 
     Returns
     -------
     dict
-        Seconds by lesson name.
+        Of `Execution`, by lesson name.
     """
     # A bar that moves would leave its remains in the executed copies.
     os.environ["TQDM_DISABLE"] = "1"
@@ -141,36 +160,38 @@ def run() -> dict[str, float]:
     if not config.FAST:
         print("Measuring how fast this machine trains ...", flush=True)
         times["steps_per_second"] = steps_per_second()
-    seconds = {}
+    executions = {}
     for path in lesson_paths():
         print(f"\n{path.stem}", flush=True)
         try:
-            seconds[path.stem] = execute(path)
+            executions[path.stem] = execute(path)
         except CellExecutionError as error:
             raise SystemExit(
                 f"\n\n{path.stem} stopped: {error.ename}: {error.evalue}\n"
                 f"The executed copy up to this cell is {COPIES / path.name}."
             ) from None
-    times["seconds"] = {name: round(value, 1) for name, value in seconds.items()}
+    times["seconds"] = {name: round(found.seconds, 1) for name, found in executions.items()}
+    times["peak_memory"] = {name: found.gigabytes for name, found in executions.items()}
     TIMES_OF_THIS_RUN.write_text(json.dumps(times, indent=2) + "\n")
     print("\nWhat each model reached\n")
     print(results_table(read_results(results_path())).to_string(index=False))
     print("\nHow long each lesson took\n")
-    for name, value in seconds.items():
+    for name, value in times["seconds"].items():
         print(f"  {name:26} {value:7.1f} s")
-    print(f"  {'all':26} {sum(seconds.values()):7.1f} s")
+    print(f"  {'all':26} {sum(times['seconds'].values()):7.1f} s")
     print(f"\nThe executed notebooks are in {COPIES}.")
-    return seconds
+    return executions
 
 
 def run_times_table() -> str:
     """Return the recorded run times and where they were measured, for README and instructors' guide."""
     times = json.loads(RUN_TIMES.read_text())
-    rows = [[name, describe_seconds(value)] for name, value in times["seconds"].items()]
-    rows.append(["all lessons", describe_seconds(sum(times["seconds"].values()))])
+    memory = {name: f"{value:.1f} GB" for name, value in times.get("peak_memory", {}).items() if value}
+    rows = [[name, describe_seconds(value), memory.get(name, "–")] for name, value in times["seconds"].items()]
+    rows.append(["all lessons", describe_seconds(sum(times["seconds"].values())), ""])
     return (
         f"Measured on {times['date']} ({times['processor']}, {times['device']}; Python {times['python']}, "
-        f"PyTorch {times['torch']}).\n\n{markdown_table(['lesson', 'run time'], rows)}"
+        f"PyTorch {times['torch']}).\n\n{markdown_table(['lesson', 'run time', 'peak memory'], rows)}"
     )
 
 
@@ -195,11 +216,11 @@ def publish() -> None:
     """Do a full run, then rewrite the committed notebooks, the recorded results and the tables that show them."""
     if config.FAST:
         raise SystemExit("The committed outputs come from a full run: do not set FAST.")
-    seconds = run()
+    executions = run()
     for path in lesson_paths():
         notebook = nbformat.read(COPIES / path.name, as_version=4)
         first = notebook.cells[0]
-        first.source = between(first.source, "run-time", describe_seconds(seconds[path.stem]))
+        first.source = between(first.source, "run-time", describe_seconds(executions[path.stem].seconds))
         nbformat.write(notebook, path)
     shutil.copy(results_path(), RESULTS)
     shutil.copy(TIMES_OF_THIS_RUN, RUN_TIMES)

@@ -30,6 +30,8 @@ def train_one_epoch(
     loss_function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     dtype: torch.dtype,
     progress: tqdm,
+    augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    batch_scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
 ) -> tuple[float, float]:
     """Show the model every training image once and update it after each batch.
 
@@ -41,6 +43,8 @@ def train_one_epoch(
         Number format of the forward pass, torch.float32 or torch.bfloat16.
     progress : tqdm
         Moved by one a batch; shows the running loss and accuracy.
+    augment, batch_scheduler
+        As for `fit`.
 
     Returns
     -------
@@ -57,6 +61,8 @@ def train_one_epoch(
     loss_sum, right, seen = 0.0, 0, 0
     for images, labels in loader:
         images, labels = images.to(device), labels.to(device)
+        if augment is not None:
+            images = augment(images)
         batch = normalize(images).contiguous(memory_format=torch.channels_last)
         with autocast(device, dtype):
             outputs = model(batch)
@@ -73,6 +79,8 @@ def train_one_epoch(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if batch_scheduler is not None:
+            batch_scheduler.step()
         loss_sum += batch_loss * len(labels)
         right += (outputs.argmax(dim=1) == labels).sum().item()
         seen += len(labels)
@@ -98,15 +106,27 @@ def write_to_log(log, row: dict[str, float]) -> None:
     log.flush()
 
 
+def measure(model: nn.Module, validation: TensorDataset, macro_metrics: bool) -> dict[str, float]:
+    """Return a model's figures on the validation images, under the names of the history's columns."""
+    labels, predictions, probabilities = predict(model, validation)
+    figures = {
+        "validation_loss": cross_entropy(labels, probabilities),
+        "validation_accuracy": accuracy(labels, predictions),
+    }
+    return figures | (macro_scores(labels, predictions) if macro_metrics else {})
+
+
 def fit(
     model: nn.Module,
     train: TensorDataset,
-    validation: TensorDataset,
+    validation: TensorDataset | None,
     optimizer: torch.optim.Optimizer,
     epochs: int,
     batch_size: int,
     *,
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    batch_scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
     loss_function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = F.cross_entropy,
     macro_metrics: bool = False,
     log_dir: str | Path | None = None,
@@ -122,7 +142,7 @@ def fit(
     model : nn.Module
         On the device where it shall train (`model.to(get_device())`). It is changed in place.
     train, validation : TensorDataset
-        Of images, uint8 (N, 1, 28, 28), and labels, int64 (N,).
+        Of images, uint8 (N, 1, 28, 28), and labels, int64 (N,). None as validation measures nothing after an epoch.
     optimizer : torch.optim.Optimizer
         Over the model's parameters.
     epochs : int
@@ -131,6 +151,10 @@ def fit(
         Images in a training batch.
     scheduler : torch.optim.lr_scheduler.LRScheduler, optional
         Stepped once after each epoch.
+    batch_scheduler : torch.optim.lr_scheduler.LRScheduler, optional
+        Stepped once after each batch, as OneCycleLR wants it.
+    augment : callable, optional
+        Called with each training batch, uint8 (N, 1, 28, 28); returns a changed one of the same kind.
     loss_function : callable
         Of the model's outputs, float32 (N, 10), and the labels; returns the mean over the batch.
     macro_metrics : bool
@@ -144,8 +168,9 @@ def fit(
     -------
     pd.DataFrame
         One row an epoch: epoch, learning_rate, train_loss, train_accuracy, validation_loss,
-        validation_accuracy, (precision, recall, f1,) seconds. Accuracies are fractions. The training
-        figures are those of the training pass: with dropout on, and while the weights still change.
+        validation_accuracy, (precision, recall, f1,) seconds. Accuracies are fractions. Without validation
+        images, what is measured on them is left out. The training figures are those of the training pass:
+        with dropout on, and while the weights still change.
 
     Raises
     ------
@@ -169,28 +194,28 @@ def fit(
                 progress.set_description(f"epoch {epoch}/{epochs}")
                 started = time.perf_counter()
                 learning_rate = optimizer.param_groups[0]["lr"]
-                train_loss, train_accuracy = train_one_epoch(model, loader, optimizer, loss_function, dtype, progress)
-                labels, predictions, probabilities = predict(model, validation)
-                if scheduler is not None:
-                    scheduler.step()
+                train_loss, train_accuracy = train_one_epoch(
+                    model, loader, optimizer, loss_function, dtype, progress, augment, batch_scheduler
+                )
                 row = {
                     "epoch": epoch,
                     "learning_rate": learning_rate,
                     "train_loss": train_loss,
                     "train_accuracy": train_accuracy,
-                    "validation_loss": cross_entropy(labels, probabilities),
-                    "validation_accuracy": accuracy(labels, predictions),
                 }
-                if macro_metrics:
-                    row |= macro_scores(labels, predictions)
+                line = f"epoch {epoch:2}/{epochs}  train: loss {train_loss:.4f}, accuracy {train_accuracy:.2%}"
+                if validation is not None:
+                    row |= measure(model, validation, macro_metrics)
+                    line += (
+                        f"   validation: loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.2%}"
+                    )
+                if scheduler is not None:
+                    scheduler.step()
                 row["seconds"] = time.perf_counter() - started
                 rows.append(row)
                 if log is not None:
                     write_to_log(log, row)
-                tqdm.write(
-                    f"epoch {epoch:2}/{epochs}  train: loss {train_loss:.4f}, accuracy {train_accuracy:.2%}"
-                    f"   validation: loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.2%}"
-                )
+                tqdm.write(line)
         except KeyboardInterrupt:
             print(
                 f"Stopped by you in epoch {len(rows) + 1} of {epochs}. The model keeps all that it learned up to "

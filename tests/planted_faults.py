@@ -163,8 +163,8 @@ FAULTS = [
     Fault(
         "validation figures measured on the training images",
         "training.py",
-        "predict(model, validation)",
-        "predict(model, train)",
+        "row |= measure(model, validation, macro_metrics)",
+        "row |= measure(model, train, macro_metrics)",
         "test_training.py::test_validation_figures_come_from_the_validation_images",
     ),
     Fault(
@@ -236,5 +236,40 @@ FAULTS = [
         "softmax_with_temperature(logits[image], temperature)",
         "softmax_with_temperature(logits[image], 1.0)",
         "test_widgets.py::test_a_control_that_moves_draws_the_new_value[temperature]",
+    ),
+    Fault(
+        "one-cycle schedule never stepped",
+        "training.py",
+        "            batch_scheduler.step()\n",
+        "            pass\n",
+        "test_fast.py::test_the_learning_rate_rises_over_a_quarter_of_the_batches_and_falls_to_nothing",
+    ),
+    Fault(
+        "images flipped upside down",
+        "augment.py",
+        "torch.where(mirrored, images.flip(3), images)",
+        "torch.where(mirrored, images.flip(2), images)",
+        "test_augment.py::test_random_flip_leaves_each_image_or_mirrors_it_left_to_right",
+    ),
+    Fault(
+        "all images of a batch shifted alike",
+        "augment.py",
+        "top = torch.randint(2 * most + 1, (number, 1, 1), device=device)",
+        "top = torch.randint(2 * most + 1, (1, 1, 1), device=device).expand(number, 1, 1)",
+        "test_augment.py::test_random_shift_moves_each_image_as_a_whole_and_reaches_every_place",
+    ),
+    Fault(
+        "validation images augmented too",
+        "training.py",
+        "row |= measure(model, validation, macro_metrics)",
+        "row |= measure(model, TensorDataset(255 - validation.tensors[0], validation.tensors[1]), macro_metrics)",
+        "test_training.py::test_augment_changes_the_training_images_and_leaves_the_validation_images",
+    ),
+    Fault(
+        "mirror image left out at test time",
+        "augment.py",
+        "mirrored = predict(model, TensorDataset(images.flip(3), labels))",
+        "mirrored = predict(model, TensorDataset(images, labels))",
+        "test_augment.py::test_predict_with_flips_averages_the_probabilities_of_image_and_mirror_image",
     ),
 ]

@@ -1,6 +1,7 @@
 """The command that executes the lessons: progress, executed copies, failures, start page, and the pages' tables."""
 
 import json
+import sys
 
 import nbformat
 import pytest
@@ -59,7 +60,8 @@ def test_publishing_writes_outputs_run_times_results_and_readme(lessons, tmp_pat
     assert "cell  1 of 2  print(1 + 1)" in capsys.readouterr().out
     guide = series.INSTRUCTORS.read_text()
     assert guide.startswith("before") and guide.endswith("after") and "old" not in guide
-    assert "| 01_first | about 10 seconds |" in guide and "02_x" not in guide
+    memory = json.loads(series.RUN_TIMES.read_text())["peak_memory"]["01_first"]
+    assert f"| 01_first | about 10 seconds | {memory:.1f} GB |" in guide and "02_x" not in guide
     # The start page is executed last, so it already sees the times of this run, and it is no lesson.
     page = nbformat.read(start, as_version=4)
     assert page.cells[2].outputs[0].text == "['01_first'] {'MLP': 200.5}\n"
@@ -121,3 +123,14 @@ def test_outputs_keep_no_memory_address_and_no_random_table_name(lessons):
     series.execute(path)
     assert (series.COPIES / path.name).read_bytes() == first
     assert b"0x" not in first and b"T_2_row0" in first
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Only Linux tells a process's peak.")
+def test_the_peak_memory_counts_what_a_cell_held_for_a_moment(lessons):
+    path = lessons("01_first", "small = bytes(1)", "large = b'x' * 600_000_000", "del large")
+    series.COPIES.mkdir(parents=True)
+    assert 0.6 < series.execute(path).gigabytes < 1.2
+
+
+def test_the_peak_memory_of_a_process_that_is_gone_is_unknown():
+    assert series.peak_memory(-1) is None

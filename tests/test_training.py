@@ -214,3 +214,28 @@ def test_bfloat16_is_used_in_the_forward_pass_only(stripes, monkeypatch, spy):
     training.fit(spy, stripes(10), stripes(10), adam(spy), 1, 10, loss_function=loss_function)
     assert inside == [torch.bfloat16, torch.float32]  # training, then predict
     assert outside == [torch.float32] and spy.linear.weight.dtype == torch.float32
+
+
+def test_augment_changes_the_training_images_and_leaves_the_validation_images(stripes, spy):
+    train, validation = stripes(20), stripes(10)
+    training.fit(spy, train, validation, adam(spy), 1, 10, augment=lambda images: 255 - images)
+    expected = data.normalize(255 - train.tensors[0]).flatten(1)
+    shown = torch.cat(spy.inputs[:2]).flatten(1)
+    torch.testing.assert_close(shown[shown.sum(1).argsort()], expected[expected.sum(1).argsort()])
+    torch.testing.assert_close(spy.inputs[2], data.normalize(validation.tensors[0]))
+
+
+def test_a_batch_scheduler_is_stepped_after_each_batch(stripes, linear):
+    model = linear()
+    optimizer = adam(model, 0.1)
+    scheduler = StepLR(optimizer, step_size=1, gamma=0.5)
+    history = training.fit(model, stripes(30), stripes(10), optimizer, 2, 10, batch_scheduler=scheduler)
+    assert history["learning_rate"].tolist() == pytest.approx([0.1, 0.1 * 0.5**3])
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**6)
+
+
+def test_without_validation_images_nothing_is_measured_after_an_epoch(stripes, spy, capsys):
+    history = training.fit(spy, stripes(20), None, adam(spy), 2, 10)
+    assert history.columns.tolist() == ["epoch", "learning_rate", "train_loss", "train_accuracy", "seconds"]
+    assert spy.modes == [True] * 4  # no pass in evaluation mode
+    assert "validation" not in capsys.readouterr().out

@@ -1,0 +1,147 @@
+"""Race the series' fast recipes against the time of source 002's recipe, written as its author would write it.
+
+The baseline is the FashionCNN project's text put into the plainest PyTorch: torchvision's data set and DataLoader,
+ToTensor and Normalize for one image at a time, float32, Adam, 20 epochs. Only training is timed, on both sides, not the
+evaluations after it. The rounds alternate: four epochs of the baseline, then each fast recipe once from its start.
+"""
+
+import time
+from statistics import mean, median
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from torchvision import transforms
+from torchvision.datasets import FashionMNIST
+from tqdm.auto import tqdm
+
+from benchmarks.record import entries_with, measure_once, percent
+from helpers import config
+from helpers.augment import predict_with_flips
+from helpers.data import TRAIN_MEAN, TRAIN_STD, load_images, open_test_set
+from helpers.evaluation import accuracy, predict
+from helpers.fast import RECIPES, train_fast
+from helpers.machine import markdown_table
+from helpers.models import FashionCNN, count_parameters
+
+BASELINE = "FashionCNN, as its source writes it"
+EPOCHS = 20
+EPOCHS_A_ROUND = 4
+SAVED = config.ROOT / "runs" / "benchmarks" / "baseline.pt"
+
+
+def baseline_epochs(first: int, last: int) -> dict:
+    """Train the baseline from epoch `first` to `last`, going on from where the round before left it.
+
+    Returns
+    -------
+    dict
+        seconds of each epoch's training, and test_accuracy after the last epoch.
+    """
+    torch.manual_seed(config.SEED + first)
+    device = config.get_device()
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((TRAIN_MEAN,), (TRAIN_STD,))])
+    train = FashionMNIST(config.DATA_DIR, train=True, transform=transform, download=False)
+    loader = DataLoader(train, batch_size=128, shuffle=True)
+    model = FashionCNN().to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    criterion = nn.CrossEntropyLoss()
+    if first > 1:
+        saved = torch.load(SAVED, weights_only=True)
+        if saved["epoch"] != first - 1:
+            raise SystemExit(f"{SAVED} is of epoch {saved['epoch']}, not {first - 1}: delete results/race.json.")
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+    seconds = []
+    for epoch in range(first, last + 1):
+        model.train()
+        started = time.perf_counter()
+        for images, labels in tqdm(loader, desc=f"baseline, epoch {epoch}", leave=False):
+            images, labels = images.to(device), labels.to(device)
+            optimizer.zero_grad()
+            loss = criterion(model(images), labels)
+            loss.backward()
+            optimizer.step()
+        seconds.append(round(time.perf_counter() - started, 2))
+    SAVED.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"epoch": last, "model": model.state_dict(), "optimizer": optimizer.state_dict()}, SAVED)
+    found = predict(model, open_test_set(f"benchmark: the baseline after epoch {last}"))
+    return {"epochs": [first, last], "seconds": seconds, "test_accuracy": accuracy(found.labels, found.predictions)}
+
+
+def run_recipe(name: str, seed: int) -> dict:
+    """Train a fast recipe once on all 60,000 training images and measure it on the test set, at the end.
+
+    Returns
+    -------
+    dict
+        parameters, epochs, seconds of training, test_accuracy and test_accuracy_with_flips (fractions).
+    """
+    train = TensorDataset(*load_images(train=True))
+    started = time.perf_counter()
+    model, history = train_fast(name, train, seed=seed)
+    seconds = time.perf_counter() - started
+    if len(history) < RECIPES[name]["epochs"]:
+        raise KeyboardInterrupt  # stopped by the user: a shorter run is not this recipe
+    test = open_test_set(f"benchmark: {name}, seed {seed}, after its last epoch")
+    plain, flipped = predict(model, test), predict_with_flips(model, test)
+    return {
+        "parameters": count_parameters(model),
+        "epochs": len(history),
+        "seconds": round(seconds, 2),
+        "test_accuracy": accuracy(plain.labels, plain.predictions),
+        "test_accuracy_with_flips": accuracy(flipped.labels, flipped.predictions),
+    }
+
+
+def measure() -> None:
+    """Measure what is missing, round by round."""
+    for number in range(EPOCHS // EPOCHS_A_ROUND):
+        first = number * EPOCHS_A_ROUND + 1
+        last = first + EPOCHS_A_ROUND - 1
+        key = {"recipe": BASELINE, "round": number}
+        measure_once("race", key, lambda first=first, last=last: baseline_epochs(first, last))
+        for name in RECIPES:
+            key = {"recipe": name, "round": number}
+            measure_once("race", key, lambda name=name, number=number: run_recipe(name, number))
+
+
+def race_table() -> str:
+    """Return the recorded race as a table in Markdown: accuracy, seconds and the share of the baseline's time."""
+    baseline = entries_with("race", recipe=BASELINE)
+    if not baseline:
+        return ""
+    epoch_seconds = [seconds for entry in baseline for seconds in entry["seconds"]]
+    whole = EPOCHS * mean(epoch_seconds)
+    rows = [
+        [BASELINE, f"{100 * baseline[-1]['test_accuracy']:.2f}", "–", 1, baseline[-1]["epochs"][1], f"{whole:.0f}", "1"]
+    ]
+    for name in RECIPES:
+        runs = entries_with("race", recipe=name)
+        if not runs:
+            continue
+        # Each run is compared with the four baseline epochs that ran just before it.
+        shares = [run["seconds"] / (EPOCHS * mean(baseline[run["round"]]["seconds"])) for run in runs]
+        rows.append(
+            [
+                name,
+                percent([run["test_accuracy"] for run in runs]),
+                percent([run["test_accuracy_with_flips"] for run in runs]),
+                len(runs),
+                runs[0]["epochs"],
+                f"{mean(run['seconds'] for run in runs):.1f}",
+                f"1/{1 / median(shares):.1f} (1/{1 / min(shares):.1f} to 1/{1 / max(shares):.1f})"
+                if median(shares) < 0.5
+                else f"{median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})",
+            ]
+        )
+    header = [
+        "recipe",
+        "test accuracy (%)",
+        "with flips at test time (%)",
+        "seeds",
+        "epochs",
+        "seconds of training",
+        "share of the baseline's time",
+    ]
+    return markdown_table(header, rows)

@@ -1,0 +1,36 @@
+"""Write the tables of the README and of benchmarks/README.md from the recorded results."""
+
+from pathlib import Path
+
+from benchmarks.race import race_table
+from benchmarks.record import RESULTS, described_conditions
+from benchmarks.scaling import scaling_table
+from benchmarks.sources import sources_table
+from benchmarks.speed import speed_tables
+from benchmarks.steps import steps_table
+from helpers.series import README, between
+
+# What stands where, by the name of the benchmark, which is also the name of the marks in the page.
+PAGES = {
+    README: {"race": race_table, "sources": sources_table, "speed": speed_tables},
+    RESULTS.parent / "README.md": {"steps": steps_table, "scaling": scaling_table},
+}
+
+
+def filled(page: Path) -> str:
+    """Return a page's text with its tables as the recorded results have them."""
+    text = page.read_text(encoding="utf-8")
+    for name, table in PAGES[page].items():
+        text = between(text, name, f"\n{table()}\n\n{described_conditions(name)}\n")
+    return text
+
+
+def main() -> None:
+    """Rewrite the pages."""
+    for page in PAGES:
+        page.write_text(filled(page), encoding="utf-8")
+        print(f"Tables written: {page.name} of {page.parent.name}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Measure what each idea of lesson 07 gains: accuracy on validation images and seconds, three seeds a step.
+
+Each step keeps the ideas before it. The first two compute what the third computes, only slower. So their accuracy is
+that of the third, and their seconds are those of one epoch times the epochs. Nothing here looks at the test set.
+"""
+
+import math
+import time
+from statistics import mean, median
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.utils.data import DataLoader, Subset
+from torchvision import transforms
+from torchvision.datasets import FashionMNIST
+from tqdm.auto import tqdm
+
+from benchmarks.record import entries_with, measure_once, percent, summary
+from benchmarks.speed import make_step
+from helpers import config, models
+from helpers.augment import predict_with_flips, random_flip
+from helpers.data import TRAIN_MEAN, TRAIN_STD, load_split, make_loader, normalize, split_indices
+from helpers.evaluation import accuracy, predict
+from helpers.machine import markdown_table
+from helpers.training import fit
+
+SEEDS = (0, 1, 2)
+SOURCE_EPOCHS, EPOCHS = 20, 6
+BATCH_SIZE = 128
+
+SLOW = ["the source's recipe, one image at a time", "whole batches"]
+ADAM = {"optimizer": "Adam", "options": {"lr": 1e-3}}
+SGD = {"optimizer": "SGD", "options": {"lr": 0.2, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}}
+STEPS = {
+    "channels_last, and bfloat16 where it is faster": {"network": "FashionCNN", "epochs": SOURCE_EPOCHS} | ADAM,
+    "one-cycle schedule": {"network": "FashionCNN", "one_cycle": True, "optimizer": "Adam", "options": {"lr": 5e-3}},
+    "batch normalisation and a leaner network": {
+        "network": "LeanCNN",
+        "one_cycle": True,
+        "optimizer": "Adam",
+        "options": {"lr": 2e-2},
+    },
+    "SGD with Nesterov momentum": {"network": "LeanCNN", "one_cycle": True} | SGD,
+    "label smoothing": {"network": "LeanCNN", "one_cycle": True, "label_smoothing": 0.1} | SGD,
+    "random flips": {"network": "LeanCNN", "one_cycle": True, "label_smoothing": 0.1, "flips": True} | SGD,
+}
+FLIPS_AT_TEST = "averaging over flips at test time"
+OTHER_BATCH_SIZES = (32, 512)
+
+
+def epoch_seconds(batches) -> float:
+    """Train FashionCNN for one epoch in plain float32 on normalised batches, and return the seconds."""
+    config.set_seed()
+    model = models.FashionCNN().to(config.get_device()).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    criterion = nn.CrossEntropyLoss()
+    started = time.perf_counter()
+    for images, labels in tqdm(batches, total=math.ceil(50_000 / BATCH_SIZE), leave=False):
+        images, labels = images.to(config.get_device()), labels.to(config.get_device())
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels)
+        loss.backward()
+        optimizer.step()
+    return time.perf_counter() - started
+
+
+def measure_slow(name: str) -> dict:
+    """Time an epoch of one of the first two steps, and multiply it by the epochs."""
+    if name == SLOW[0]:
+        prepare = transforms.Compose([transforms.ToTensor(), transforms.Normalize((TRAIN_MEAN,), (TRAIN_STD,))])
+        published = FashionMNIST(config.DATA_DIR, train=True, transform=prepare, download=False)
+        train = Subset(published, split_indices(published.targets, 10_000)[0].tolist())
+        batches = DataLoader(train, BATCH_SIZE, shuffle=True)
+    else:
+        loader = make_loader(load_split("train"), BATCH_SIZE, shuffle=True)
+        batches = ((normalize(images), labels) for images, labels in loader)
+    return {"epochs": SOURCE_EPOCHS, "seconds": round(SOURCE_EPOCHS * epoch_seconds(batches), 1)}
+
+
+def measure_step(step: dict, seed: int, batch_size: int = BATCH_SIZE) -> dict:
+    """Train one step's recipe with one seed on 50,000 images and measure it on the 10,000 validation images."""
+    config.set_seed(seed)
+    model = getattr(models, step["network"])().to(config.get_device())
+    optimizer = getattr(torch.optim, step["optimizer"])(model.parameters(), **step["options"])
+    train, validation = load_split("train"), load_split("validation")
+    epochs = step.get("epochs", EPOCHS)
+    schedule = None
+    if step.get("one_cycle"):
+        steps = epochs * math.ceil(len(train) / batch_size)
+        lr = step["options"]["lr"]
+        schedule = OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.25, cycle_momentum=False)
+    started = time.perf_counter()
+    history = fit(
+        model,
+        train,
+        None,
+        optimizer,
+        epochs,
+        batch_size,
+        batch_scheduler=schedule,
+        augment=random_flip if step.get("flips") else None,
+        loss_function=nn.CrossEntropyLoss(label_smoothing=step.get("label_smoothing", 0.0)),
+        seed=seed,
+    )
+    seconds = time.perf_counter() - started
+    if len(history) < epochs:
+        raise KeyboardInterrupt  # stopped by the user: a shorter run is not this recipe
+    plain, flipped = predict(model, validation), predict_with_flips(model, validation)
+    return {
+        "epochs": epochs,
+        "seconds": round(seconds, 1),
+        "validation_accuracy": accuracy(plain.labels, plain.predictions),
+        "validation_accuracy_with_flips": accuracy(flipped.labels, flipped.predictions),
+    }
+
+
+def measure_compile() -> dict:
+    """Compare a training step of LeanCNN with one that torch.compile made, and time the compiling."""
+    plain = make_step(models.LeanCNN(), BATCH_SIZE, torch.float32, torch.channels_last)
+    started = time.perf_counter()
+    compiled = make_step(torch.compile(models.LeanCNN()), BATCH_SIZE, torch.float32, torch.channels_last)
+    compile_seconds = time.perf_counter() - started
+    milliseconds = {"plain_ms": [], "compiled_ms": []}
+    for _ in tqdm(range(7), desc="torch.compile"):
+        milliseconds["plain_ms"].append(plain())
+        milliseconds["compiled_ms"].append(compiled())
+    return {"compile_seconds": round(compile_seconds, 1)} | summary(milliseconds, "plain_ms", "compiled_ms")
+
+
+def steps_rows() -> list[dict]:
+    """Return one row a step: name, epochs, seconds (the median), accuracies of the seeds (fractions).
+
+    The rows are in the ladder's order. Rows that were not measured yet are left out.
+    """
+    rows = []
+    for name in [*SLOW, *STEPS]:
+        runs = entries_with("steps", step=name)
+        trained = entries_with("steps", step=next(iter(STEPS))) if name in SLOW else runs
+        if runs and trained:
+            rows.append(
+                {
+                    "step": name,
+                    "epochs": runs[0]["epochs"],
+                    "seconds": median(run["seconds"] for run in runs),
+                    "accuracies": [run["validation_accuracy"] for run in trained],
+                }
+            )
+    if runs:
+        # Averaging over flips trains nothing: it predicts twice with the networks of the step before.
+        with_flips = [run["validation_accuracy_with_flips"] for run in runs]
+        rows.append({**rows[-1], "step": FLIPS_AT_TEST, "accuracies": with_flips})
+    return rows
+
+
+def steps_table() -> str:
+    """Return the recorded steps as a table in Markdown."""
+    rows = steps_rows()
+    lines = []
+    for before, row in zip([None, *rows], rows, strict=False):
+        gain = f"{100 * (mean(row['accuracies']) - mean(before['accuracies'])):+.2f}" if before else "–"
+        faster = f"{before['seconds'] / row['seconds']:.2f}" if before else "–"
+        total = f"{rows[0]['seconds'] / row['seconds']:.1f}"
+        seconds = f"{row['seconds']:.0f}"
+        lines.append([row["step"], row["epochs"], seconds, faster, total, percent(row["accuracies"]), gain])
+    header = [
+        "step",
+        "epochs",
+        "seconds",
+        "times as fast as the step before",
+        "as the first",
+        "validation accuracy (%)",
+        "gain (points)",
+    ]
+    return markdown_table(header, lines)
+
+
+def main() -> None:
+    """Measure what is missing, in turn: all steps with one seed, then with the next."""
+    last = list(STEPS.values())[-1]
+    for seed in SEEDS:
+        for name in SLOW:
+            measure_once("steps", {"step": name, "seed": seed}, lambda name=name: measure_slow(name))
+        for name, step in STEPS.items():
+            key = {"step": name, "seed": seed}
+            measure_once("steps", key, lambda step=step, seed=seed: measure_step(step, seed))
+        for size in OTHER_BATCH_SIZES:
+            # A learning rate in proportion to the batch, as is the rule (Goyal et al., 2017).
+            scaled = last | {"options": last["options"] | {"lr": last["options"]["lr"] * size / BATCH_SIZE}}
+            key = {"step": f"batches of {size}", "seed": seed}
+            measure_once("steps", key, lambda step=scaled, seed=seed, size=size: measure_step(step, seed, size))
+    measure_once("steps", {"step": "torch.compile"}, measure_compile)
+    print(f"\n{steps_table()}")
+
+
+if __name__ == "__main__":
+    if config.FAST:
+        raise SystemExit("A benchmark is a full run: do not set FAST.")
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("\nStopped. What was measured is kept; the same command goes on from there.") from None

@@ -1,0 +1,133 @@
+"""The benchmarks: what they record and keep, what they time, and that the pages say what was recorded."""
+
+import json
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import race, readme, record, scaling, sources, speed, steps
+from helpers import models
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Send the results to a folder of the test."""
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
+@pytest.mark.parametrize("page", readme.PAGES, ids=lambda page: page.parent.name)
+def test_the_pages_say_what_was_recorded(page):
+    text = page.read_text(encoding="utf-8")
+    for name in readme.PAGES[page]:
+        assert f"<!--{name}-->" in text and f"<!--/{name}-->" in text
+    assert readme.filled(page) == text, "run python -m benchmarks.readme"
+
+
+def test_every_recorded_entry_names_its_conditions():
+    for path in record.RESULTS.glob("*.json"):
+        for entry in json.loads(path.read_text()).values():
+            conditions = entry["conditions"]
+            assert re.fullmatch(r"\d{4}-\d\d-\d\d", conditions["date"])
+            assert re.fullmatch(r"[0-9a-f]{7,}\+?", conditions["commit"])
+            assert conditions.keys() >= {"processor", "cores", "threads", "device", "python", "torch", "torchvision"}
+
+
+def test_an_interrupted_benchmark_goes_on_where_it_stopped(results):
+    calls = []
+
+    def measure(value):
+        calls.append(value)
+        if value == 2 and calls.count(2) == 1:
+            raise KeyboardInterrupt
+        return {"value": value}
+
+    def run():
+        for value in (1, 2, 3):
+            record.measure_once("test", {"number": value}, lambda value=value: measure(value))
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert [entry["value"] for entry in record.read("test").values()] == [1]
+    run()
+    assert calls == [1, 2, 2, 3]
+    assert [entry["value"] for entry in record.read("test").values()] == [1, 2, 3]
+    assert record.entries_with("test", number=2)[0]["value"] == 2
+    assert [path.name for path in results.iterdir()] == ["test.json"]
+
+
+def test_a_summary_pairs_the_rounds():
+    found = record.summary({"a": [4.0, 30.0, 6.0], "b": [2.0, 10.0, 1.0]}, "a", "b")
+    assert found == {"a": 6.0, "b": 2.0, "ratio": [3.0, 2.0, 6.0], "rounds": 3}
+
+
+def test_percent_gives_mean_and_standard_deviation_between_seeds():
+    assert record.percent([0.92, 0.93, 0.94]) == "93.00 ± 1.00"
+    assert record.percent([0.92]) == "92.00"
+
+
+def test_exponents_of_known_laws():
+    assert scaling.exponent([1, 2, 4], [3, 6, 12]) == pytest.approx(1)
+    assert scaling.exponent([1, 2, 4], [1, 4, 16]) == pytest.approx(2)
+    assert scaling.exponent([1, 2, 4], [5, 5, 5]) == pytest.approx(0)
+
+
+def test_flops_of_a_known_network():
+    # Twice: a multiplication and an addition. The linear layer, then a convolution at 28 x 28 places.
+    assert speed.flops_per_image(models.LogisticRegression()) == 2 * 784 * 10
+    assert speed.flops_per_image(nn.Conv2d(1, 3, kernel_size=5, padding=2)) == 2 * 28 * 28 * 25 * 3
+
+
+def test_a_timed_step_trains():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    before = model[1].weight.clone()
+    assert speed.make_step(model, 8, torch.float32, torch.contiguous_format)(2) > 0
+    assert not torch.equal(model[1].weight, before)
+
+
+def test_images_a_second_counts_images():
+    batches = [(torch.zeros(10, 1), None)] * 100
+    assert speed.images_per_second(iter(batches), 30) > 0
+    left = iter(batches)
+    speed.images_per_second(left, 30)
+    assert len(list(left)) == 97
+
+
+def test_the_sources_recipes_are_those_of_the_lessons():
+    for name, recipe in sources.SOURCES.items():
+        assert isinstance(getattr(models, name)(), nn.Module)
+        assert recipe["ours"], f"{name}: say what the source leaves open"
+    assert sources.SOURCES["FashionCNN"]["reported_best"] == 0.9304
+
+
+def test_the_race_compares_each_run_with_the_baseline_of_its_own_round(results):
+    entries = {}
+    for number, seconds in enumerate([10.0, 20.0]):
+        key = {"recipe": race.BASELINE, "round": number, "epochs": [1, 4], "seconds": [seconds] * 4}
+        entries[f"b{number}"] = key | {"test_accuracy": 0.92}
+        run = {"recipe": "sprint", "round": number, "epochs": 6, "seconds": seconds, "parameters": 1}
+        entries[f"s{number}"] = run | {"test_accuracy": 0.93, "test_accuracy_with_flips": 0.94}
+    record.write("race", entries)
+    # 20 epochs of 10 s against 10 s, and of 20 s against 20 s: a twentieth both times, whatever the machine did.
+    assert "1/20.0 (1/20.0 to 1/20.0)" in race.race_table()
+    assert "| 93.00 ± 0.00 | 94.00 ± 0.00 | 2 |" in race.race_table()
+
+
+def test_the_ladder_gives_the_slow_steps_the_accuracy_of_the_same_computation(results):
+    third, *_, last = steps.STEPS
+    entries = {
+        "a": {"step": steps.SLOW[0], "seed": 0, "epochs": 20, "seconds": 500.0},
+        "b": {"step": steps.SLOW[1], "seed": 0, "epochs": 20, "seconds": 400.0},
+    }
+    for number, (step, seconds, value) in enumerate([(third, 200.0, 0.92), (last, 50.0, 0.925)]):
+        found = {"validation_accuracy": value, "validation_accuracy_with_flips": value + 0.002}
+        entries[str(number)] = {"step": step, "seed": 0, "epochs": 20, "seconds": seconds} | found
+    record.write("steps", entries)
+    lines = steps.steps_table().splitlines()[2:]
+    assert lines[0].endswith("| 20 | 500 | – | 1.0 | 92.00 | – |")
+    assert lines[1].endswith("| 20 | 400 | 1.25 | 1.2 | 92.00 | +0.00 |")
+    assert lines[3].endswith("| 20 | 50 | 4.00 | 10.0 | 92.50 | +0.50 |")
+    assert lines[4].startswith(f"| {steps.FLIPS_AT_TEST} |") and lines[4].endswith("| 92.70 | +0.20 |")
