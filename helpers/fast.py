@@ -14,21 +14,12 @@ from helpers.training import fit
 RECIPES = {
     "sprint": {
         "model": "LeanCNN",
-        "epochs": 6,
+        "epochs": 5,
         "batch_size": 128,
-        "max_lr": 0.2,
+        "max_lr": 0.3,
         "weight_decay": 5e-4,
         "label_smoothing": 0.1,
         "augment": ["random_flip"],
-    },
-    "marathon": {
-        "model": "LeanResNet",
-        "epochs": 30,
-        "batch_size": 128,
-        "max_lr": 0.2,
-        "weight_decay": 5e-4,
-        "label_smoothing": 0.1,
-        "augment": ["random_flip", "random_shift", "random_erase"],
     },
 }
 

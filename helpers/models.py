@@ -140,8 +140,9 @@ class SimpleCNN(nn.Sequential):
 class LeanCNN(nn.Sequential):
     """Convolutions 1-16-48-96 with batch norm and no hidden linear layer: little arithmetic an image (lesson 07).
 
-    The first two pool before they normalise, so that batch norm and ReLU work on a quarter of the numbers.
-    Returns logits.
+    The first two pool before they normalise, so that batch norm and ReLU work on a quarter of the numbers. The last
+    layer is a convolution as large as the map: a linear layer that takes the numbers in the order in which
+    channels_last keeps them. Returns logits.
 
     Parameters
     ----------
@@ -163,48 +164,8 @@ class LeanCNN(nn.Sequential):
             nn.Conv2d(second, third, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(third),
             nn.ReLU(),  # (N, 96, 7, 7)
+            nn.Conv2d(third, 10, kernel_size=7),  # (N, 10, 1, 1)
             nn.Flatten(),
-            nn.Linear(third * 7 * 7, 10),
-        )
-
-
-def conv_block(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Return a 3 x 3 convolution that keeps height and width, batch norm and ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(),
-    )
-
-
-class Residual(nn.Module):
-    """Add a block's result to its input (He et al., 2015); the shape stays (N, channels, height, width)."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.block = conv_block(channels, channels)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.block(x)
-
-
-class LeanResNet(nn.Sequential):
-    """LeanCNN made wider and deeper by two residual blocks, for a longer training (lesson 07). Returns logits."""
-
-    def __init__(self):
-        super().__init__(
-            nn.Conv2d(1, 32, kernel_size=3, padding=1, bias=False),
-            nn.MaxPool2d(2),  # (N, 32, 14, 14)
-            nn.BatchNorm2d(32),
-            nn.ReLU(),
-            conv_block(32, 48),
-            Residual(48),
-            nn.MaxPool2d(2),  # (N, 48, 7, 7)
-            conv_block(48, 96),
-            Residual(96),
-            nn.MaxPool2d(2),  # (N, 96, 3, 3)
-            nn.Flatten(),
-            nn.Linear(96 * 3 * 3, 10),
         )
 
 
