@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.race import race_table
-from benchmarks.record import RESULTS, described_conditions
+from benchmarks.record import RESULTS, described_conditions, read
 from benchmarks.scaling import scaling_table
 from benchmarks.sources import sources_table
 from benchmarks.speed import speed_tables
@@ -21,7 +21,8 @@ def filled(page: Path) -> str:
     """Return a page's text with its tables as the recorded results have them."""
     text = page.read_text(encoding="utf-8")
     for name, table in PAGES[page].items():
-        text = between(text, name, f"\n{table()}\n\n{described_conditions(name)}\n")
+        content = f"{table()}\n\n{described_conditions(name)}" if read(name) else "Not measured yet."
+        text = between(text, name, f"\n{content}\n")
     return text
 
 

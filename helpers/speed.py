@@ -35,6 +35,7 @@ NETWORKS = {
     "04_batchnorm_cnn": ["BatchNormCNN"],
     "05_error_analysis": ["MLP"],
     "06_training_diagnostics": ["SimpleCNN"],
+    "07_train_faster": ["FashionCNN"],
 }
 STEPS_AT_A_TIME = 5  # few enough that a slow machine is done within a minute
 ROUNDS = 3
