@@ -1,4 +1,4 @@
-"""Race the series' fast recipes against the time of source 002's recipe, written as its author would write it.
+"""Race the series' fast recipes against the time of the FashionCNN project's recipe.
 
 The baseline is the FashionCNN project's text put into the plainest PyTorch: torchvision's data set and DataLoader,
 ToTensor and Normalize for one image at a time, float32, Adam, 20 epochs. Only training is timed, on both sides, not the
@@ -47,9 +47,13 @@ def baseline_epochs(first: int, last: int) -> dict:
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     criterion = nn.CrossEntropyLoss()
     if first > 1:
-        saved = torch.load(SAVED, weights_only=True)
+        saved = torch.load(SAVED, weights_only=True) if SAVED.is_file() else {"epoch": "none"}
         if saved["epoch"] != first - 1:
-            raise SystemExit(f"{SAVED} is of epoch {saved['epoch']}, not {first - 1}: delete results/race.json.")
+            raise SystemExit(
+                f"The baseline cannot go on with epoch {first}: the network of epoch {first - 1} should be in {SAVED}, "
+                f"but there is that of epoch {saved['epoch']}. To race again from the start, delete "
+                "benchmarks/results/race.json."
+            )
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
     seconds = []

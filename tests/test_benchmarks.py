@@ -131,3 +131,9 @@ def test_the_ladder_gives_the_slow_steps_the_accuracy_of_the_same_computation(re
     assert lines[1].endswith("| 20 | 400 | 1.25 | 1.2 | 92.00 | +0.00 |")
     assert lines[3].endswith("| 20 | 50 | 4.00 | 10.0 | 92.50 | +0.50 |")
     assert lines[4].startswith(f"| {steps.FLIPS_AT_TEST} |") and lines[4].endswith("| 92.70 | +0.20 |")
+
+
+def test_a_baseline_without_its_earlier_epochs_says_what_to_do(real, tmp_path, monkeypatch):
+    monkeypatch.setattr(race, "SAVED", tmp_path / "baseline.pt")
+    with pytest.raises(SystemExit, match=r"network of epoch 4 should be in .* delete benchmarks/results/race.json"):
+        race.baseline_epochs(5, 8)
