@@ -9,16 +9,13 @@ import time
 from statistics import mean, median
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-from torchvision import transforms
-from torchvision.datasets import FashionMNIST
-from tqdm.auto import tqdm
 
+from benchmarks.plain import per_item_images, train_epoch
 from benchmarks.record import entries_with, measure_once, percent
 from helpers import config
 from helpers.augment import predict_with_flips
-from helpers.data import TRAIN_MEAN, TRAIN_STD, load_images, open_test_set
+from helpers.data import load_images, open_test_set
 from helpers.evaluation import accuracy, predict
 from helpers.fast import RECIPES, train_fast
 from helpers.machine import markdown_table
@@ -40,12 +37,9 @@ def baseline_epochs(first: int, last: int) -> dict:
     """
     torch.manual_seed(config.SEED + first)
     device = config.get_device()
-    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((TRAIN_MEAN,), (TRAIN_STD,))])
-    train = FashionMNIST(config.DATA_DIR, train=True, transform=transform, download=False)
-    loader = DataLoader(train, batch_size=128, shuffle=True)
+    loader = DataLoader(per_item_images(), batch_size=128, shuffle=True)
     model = FashionCNN().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    criterion = nn.CrossEntropyLoss()
     if first > 1:
         saved = torch.load(SAVED, weights_only=True) if SAVED.is_file() else {"epoch": "none"}
         if saved["epoch"] != first - 1:
@@ -58,15 +52,8 @@ def baseline_epochs(first: int, last: int) -> dict:
         optimizer.load_state_dict(saved["optimizer"])
     seconds = []
     for epoch in range(first, last + 1):
-        model.train()
-        started = time.perf_counter()
-        for images, labels in tqdm(loader, desc=f"baseline, epoch {epoch}", leave=False):
-            images, labels = images.to(device), labels.to(device)
-            optimizer.zero_grad()
-            loss = criterion(model(images), labels)
-            loss.backward()
-            optimizer.step()
-        seconds.append(round(time.perf_counter() - started, 2))
+        print(f"baseline, epoch {epoch}", flush=True)
+        seconds.append(round(train_epoch(model, loader, optimizer), 2))
     SAVED.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"epoch": last, "model": model.state_dict(), "optimizer": optimizer.state_dict()}, SAVED)
     found = predict(model, open_test_set(f"benchmark: the baseline after epoch {last}"))

@@ -14,6 +14,7 @@ import torch
 import torchvision
 
 from helpers import config
+from helpers.results import write_json
 
 RESULTS = config.ROOT / "benchmarks" / "results"
 
@@ -61,12 +62,8 @@ def read(name: str) -> dict[str, dict]:
 
 
 def write(name: str, entries: dict[str, dict]) -> None:
-    """Write all entries of a benchmark, under a temporary name first, so never half a file."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    """Write all entries of a benchmark."""
+    write_json(RESULTS / f"{name}.json", entries)
 
 
 def measure_once(name: str, key: dict, measure: Callable[[], dict]) -> dict:
@@ -137,3 +134,13 @@ def described_conditions(name: str) -> str:
         commits.add(conditions["commit"])
     parts = [f"{', '.join(sorted(d))} ({setting}; commit {', '.join(sorted(c))})" for setting, (d, c) in found.items()]
     return f"Measured on {' and on '.join(parts)}."
+
+
+def start(main: Callable[[], None]) -> None:
+    """Run a benchmark from the command line; stopping it loses nothing that was measured."""
+    if config.FAST:
+        raise SystemExit("A benchmark is a full run: do not set FAST.")
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("\nStopped. What was measured is kept; the same command goes on from there.") from None

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import TensorDataset
 
-from benchmarks.record import entries_with, measure_once, percent
+from benchmarks.record import entries_with, measure_once, percent, start
 from helpers import config, models
 from helpers.data import load_images, load_split, open_test_set
 from helpers.machine import markdown_table
@@ -186,9 +186,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if config.FAST:
-        raise SystemExit("A benchmark is a full run: do not set FAST.")
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nStopped. What was measured is kept; the same command goes on from there.") from None
+    start(main)

@@ -11,15 +11,14 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision import transforms
-from torchvision.datasets import FashionMNIST
 from tqdm.auto import tqdm
 
 from benchmarks import race, scaling
-from benchmarks.record import entries_with, measure_once, spread, summary
+from benchmarks.plain import per_item_images
+from benchmarks.record import entries_with, measure_once, spread, start, summary
 from benchmarks.sources import SOURCES
 from helpers import config, models
-from helpers.data import TRAIN_MEAN, TRAIN_STD, load_images, make_loader, normalize
+from helpers.data import load_images, make_loader, normalize
 from helpers.evaluation import predict
 from helpers.fast import RECIPES as FAST_RECIPES
 from helpers.machine import markdown_table
@@ -43,10 +42,7 @@ def images_per_second(batches, images: int) -> float:
 
 def measure_loaders() -> dict:
     """Compare torchvision's data set, one image at a time, with the series' batches; both end in normalised floats."""
-    prepare = transforms.Compose([transforms.ToTensor(), transforms.Normalize((TRAIN_MEAN,), (TRAIN_STD,))])
-    per_item = DataLoader(
-        FashionMNIST(config.DATA_DIR, train=True, transform=prepare, download=False), batch_size=128, shuffle=True
-    )
+    per_item = DataLoader(per_item_images(), batch_size=128, shuffle=True)
     by_batch = make_loader(TensorDataset(*load_images(train=True)), 128, shuffle=True)
     normalized = ((normalize(images), labels) for _ in iter(int, 1) for images, labels in by_batch)
     speeds = {"per_item": [], "by_batch": []}
@@ -181,9 +177,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if config.FAST:
-        raise SystemExit("A benchmark is a full run: do not set FAST.")
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nStopped. What was measured is kept; the same command goes on from there.") from None
+    start(main)

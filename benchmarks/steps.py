@@ -12,15 +12,14 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader, Subset
-from torchvision import transforms
-from torchvision.datasets import FashionMNIST
 from tqdm.auto import tqdm
 
-from benchmarks.record import entries_with, measure_once, percent, summary
+from benchmarks.plain import per_item_images, train_epoch
+from benchmarks.record import entries_with, measure_once, percent, start, summary
 from benchmarks.speed import make_step
 from helpers import config, models
 from helpers.augment import predict_with_flips, random_flip
-from helpers.data import TRAIN_MEAN, TRAIN_STD, load_split, make_loader, normalize, split_indices
+from helpers.data import load_split, make_loader, normalize, split_indices
 from helpers.evaluation import accuracy, predict
 from helpers.machine import markdown_table
 from helpers.training import fit
@@ -49,33 +48,19 @@ FLIPS_AT_TEST = "averaging over flips at test time"
 OTHER_BATCH_SIZES = (32, 512)
 
 
-def epoch_seconds(batches) -> float:
-    """Train FashionCNN for one epoch in plain float32 on normalised batches, and return the seconds."""
-    config.set_seed()
-    model = models.FashionCNN().to(config.get_device()).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    criterion = nn.CrossEntropyLoss()
-    started = time.perf_counter()
-    for images, labels in tqdm(batches, total=math.ceil(50_000 / BATCH_SIZE), leave=False):
-        images, labels = images.to(config.get_device()), labels.to(config.get_device())
-        optimizer.zero_grad()
-        loss = criterion(model(images), labels)
-        loss.backward()
-        optimizer.step()
-    return time.perf_counter() - started
-
-
 def measure_slow(name: str) -> dict:
     """Time an epoch of one of the first two steps, and multiply it by the epochs."""
     if name == SLOW[0]:
-        prepare = transforms.Compose([transforms.ToTensor(), transforms.Normalize((TRAIN_MEAN,), (TRAIN_STD,))])
-        published = FashionMNIST(config.DATA_DIR, train=True, transform=prepare, download=False)
+        published = per_item_images()
         train = Subset(published, split_indices(published.targets, 10_000)[0].tolist())
-        batches = DataLoader(train, BATCH_SIZE, shuffle=True)
+        loader = DataLoader(train, BATCH_SIZE, shuffle=True)
     else:
-        loader = make_loader(load_split("train"), BATCH_SIZE, shuffle=True)
-        batches = ((normalize(images), labels) for images, labels in loader)
-    return {"epochs": SOURCE_EPOCHS, "seconds": round(SOURCE_EPOCHS * epoch_seconds(batches), 1)}
+        whole_batches = make_loader(load_split("train"), BATCH_SIZE, shuffle=True)
+        loader = ((normalize(images), labels) for images, labels in whole_batches)
+    config.set_seed()
+    model = models.FashionCNN().to(config.get_device())
+    seconds = train_epoch(model, loader, torch.optim.Adam(model.parameters(), lr=1e-3))
+    return {"epochs": SOURCE_EPOCHS, "seconds": round(SOURCE_EPOCHS * seconds, 1)}
 
 
 def measure_step(step: dict, seed: int, batch_size: int = BATCH_SIZE) -> dict:
@@ -194,9 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if config.FAST:
-        raise SystemExit("A benchmark is a full run: do not set FAST.")
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nStopped. What was measured is kept; the same command goes on from there.") from None
+    start(main)

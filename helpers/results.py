@@ -60,6 +60,14 @@ def read_results(path: Path) -> list[dict]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
+def write_json(path: Path, content: list | dict) -> None:
+    """Write plain data, under a temporary name first, so never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
 def record_result(
     lesson: str,
     model: str,
@@ -102,10 +110,7 @@ def record_result(
     path = results_path()
     others = [old for old in read_results(path) if (old["lesson"], old["model"]) != (lesson, model)]
     entries = sorted([*others, entry], key=lambda old: old["lesson"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_json(path, entries)
     return entry
 
 

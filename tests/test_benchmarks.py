@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import race, readme, record, scaling, sources, speed, steps
+from benchmarks import plain, race, readme, record, scaling, sources, speed, steps
 from helpers import models
+from helpers.data import load_images, normalize
 
 
 @pytest.fixture
@@ -137,3 +138,40 @@ def test_a_baseline_without_its_earlier_epochs_says_what_to_do(real, tmp_path, m
     monkeypatch.setattr(race, "SAVED", tmp_path / "baseline.pt")
     with pytest.raises(SystemExit, match=r"network of epoch 4 should be in .* delete benchmarks/results/race.json"):
         race.baseline_epochs(5, 8)
+
+
+def test_the_plain_way_and_the_series_way_give_the_same_normalised_images(real):
+    images, labels = load_images(train=True)
+    one_by_one = plain.per_item_images()
+    for number in range(20):
+        image, label = one_by_one[number]
+        assert label == labels[number]
+        torch.testing.assert_close(image, normalize(images[number]))
+
+
+def test_a_plain_epoch_trains():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    before = model[1].weight.clone()
+    batches = [(torch.randn(8, 1, 28, 28), torch.arange(8))] * 2
+    assert plain.train_epoch(model, batches, torch.optim.SGD(model.parameters(), lr=0.1)) > 0
+    assert not torch.equal(model[1].weight, before)
+
+
+def test_a_benchmark_refuses_a_short_run_and_can_be_stopped(monkeypatch):
+    monkeypatch.setattr(record.config, "FAST", True)
+    with pytest.raises(SystemExit, match="do not set FAST"):
+        record.start(lambda: None)
+
+    def stopped():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(record.config, "FAST", False)
+    with pytest.raises(SystemExit, match="goes on from there"):
+        record.start(stopped)
+
+
+def test_the_ladder_that_the_lesson_shows_is_complete():
+    rows = steps.steps_rows()
+    assert [row["step"] for row in rows] == [*steps.SLOW, *steps.STEPS, steps.FLIPS_AT_TEST]
+    assert all(len(row["accuracies"]) == len(steps.SEEDS) for row in rows)
