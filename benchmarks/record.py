@@ -3,10 +3,12 @@
 import datetime
 import functools
 import json
+import multiprocessing
 import os
 import platform
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import mean, median, stdev
 
@@ -134,6 +136,12 @@ def described_conditions(name: str) -> str:
         commits.add(conditions["commit"])
     parts = [f"{', '.join(sorted(d))} ({setting}; commit {', '.join(sorted(c))})" for setting, (d, c) in found.items()]
     return f"Measured on {' and on '.join(parts)}."
+
+
+def in_own_process(function: Callable[..., dict], *arguments) -> dict:
+    """Call a function of a benchmark in a new process: settings and peak of the memory belong to a whole process."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def start(main: Callable[[], None]) -> None:

@@ -1,7 +1,6 @@
 """Measure how time and memory of a training grow as images, epochs and width double."""
 
 import math
-import multiprocessing
 import resource
 import sys
 import time
@@ -10,7 +9,7 @@ import torch
 from torch.utils.data import TensorDataset
 from tqdm.auto import tqdm
 
-from benchmarks.record import measure_once, read
+from benchmarks.record import in_own_process, measure_once, read
 from helpers import config
 from helpers.data import load_images
 from helpers.machine import markdown_table
@@ -44,12 +43,6 @@ def train_once(images: int, epochs: int, width: int) -> dict:
     }
 
 
-def in_fresh_process(*settings: int) -> dict:
-    """Call `train_once` in a new process, since a process never forgets its peak."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(train_once, settings)
-
-
 def exponent(factors: list[float], values: list[float]) -> float:
     """Return the slope of log(value) against log(factor): 1 if a value doubles with its factor, 2 if it quadruples."""
     x, y = [math.log(value) for value in factors], [math.log(value) for value in values]
@@ -64,7 +57,7 @@ def measure_growth(what: str) -> dict:
     for factor in tqdm(FACTORS, desc=f"doubling the {what}"):
         settings = {"images": IMAGES, "epochs": EPOCHS, "width": WIDTH}
         settings[what] *= factor
-        runs.append({what: settings[what]} | in_fresh_process(*settings.values()))
+        runs.append({what: settings[what]} | in_own_process(train_once, *settings.values()))
     return {
         "runs": runs,
         "time_exponent": round(exponent(FACTORS, [run["seconds"] for run in runs]), 2),

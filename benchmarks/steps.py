@@ -15,13 +15,15 @@ from torch.utils.data import DataLoader, Subset
 from tqdm.auto import tqdm
 
 from benchmarks.plain import per_item_images, train_epoch
-from benchmarks.record import entries_with, measure_once, percent, start, summary
+from benchmarks.record import entries_with, in_own_process, measure_once, percent, start, summary
 from benchmarks.speed import make_step
 from helpers import config, models
 from helpers.augment import predict_with_flips, random_flip
 from helpers.data import load_split, make_loader, normalize, split_indices
 from helpers.evaluation import accuracy, predict
 from helpers.machine import markdown_table
+from helpers.memory import keep_freed_memory
+from helpers.muon import muon_for
 from helpers.training import fit
 
 SEEDS = (0, 1, 2)
@@ -31,6 +33,14 @@ BATCH_SIZE = 128
 SLOW = ["the source's recipe, one image at a time", "whole batches"]
 ADAM = {"optimizer": "Adam", "options": {"lr": 1e-3}}
 SGD = {"optimizer": "SGD", "options": {"lr": 0.3, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}}
+MUON = {
+    "network": "LeanCNN",
+    "one_cycle": True,
+    "label_smoothing": 0.1,
+    "flips": True,
+    "optimizer": "Muon",
+    "options": {"lr": 0.05, "other_lr": 0.2, "momentum": 0.9, "weight_decay": 5e-4},
+}
 STEPS = {
     "channels_last, and bfloat16 where it is faster": {"network": "FashionCNN", "epochs": SOURCE_EPOCHS} | ADAM,
     "one-cycle schedule": {"network": "FashionCNN", "one_cycle": True, "optimizer": "Adam", "options": {"lr": 5e-3}},
@@ -43,6 +53,8 @@ STEPS = {
     "SGD with Nesterov momentum": {"network": "LeanCNN", "one_cycle": True} | SGD,
     "label smoothing": {"network": "LeanCNN", "one_cycle": True, "label_smoothing": 0.1} | SGD,
     "random flips": {"network": "LeanCNN", "one_cycle": True, "label_smoothing": 0.1, "flips": True} | SGD,
+    "Muon for the convolutions": MUON,
+    "freed memory is kept": MUON | {"keep_memory": True},
 }
 FLIPS_AT_TEST = "averaging over flips at test time"
 OTHER_BATCH_SIZES = (32, 512)
@@ -65,16 +77,21 @@ def measure_slow(name: str) -> dict:
 
 def measure_step(step: dict, seed: int, batch_size: int = BATCH_SIZE) -> dict:
     """Train one step's recipe with one seed on 50,000 images and measure it on the 10,000 validation images."""
+    if step.get("keep_memory"):
+        keep_freed_memory()
     config.set_seed(seed)
     model = getattr(models, step["network"])().to(config.get_device())
-    optimizer = getattr(torch.optim, step["optimizer"])(model.parameters(), **step["options"])
+    if step["optimizer"] == "Muon":
+        optimizer = muon_for(model, **step["options"])
+    else:
+        optimizer = getattr(torch.optim, step["optimizer"])(model.parameters(), **step["options"])
     train, validation = load_split("train"), load_split("validation")
     epochs = step.get("epochs", EPOCHS)
     schedule = None
     if step.get("one_cycle"):
         steps = epochs * math.ceil(len(train) / batch_size)
-        lr = step["options"]["lr"]
-        schedule = OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.25, cycle_momentum=False)
+        highest = [group["lr"] for group in optimizer.param_groups]
+        schedule = OneCycleLR(optimizer, highest, total_steps=steps, pct_start=0.25, cycle_momentum=False)
     started = time.perf_counter()
     history = fit(
         model,
@@ -162,18 +179,22 @@ def steps_table() -> str:
 
 def main() -> None:
     """Measure what is missing, in turn: all steps with one seed, then with the next."""
-    last = list(STEPS.values())[-1]
+    with_flips = STEPS["random flips"]
     for seed in SEEDS:
         for name in SLOW:
-            measure_once("steps", {"step": name, "seed": seed}, lambda name=name: measure_slow(name))
+            measure_once("steps", {"step": name, "seed": seed}, lambda name=name: in_own_process(measure_slow, name))
         for name, step in STEPS.items():
             key = {"step": name, "seed": seed}
-            measure_once("steps", key, lambda step=step, seed=seed: measure_step(step, seed))
+            measure_once("steps", key, lambda step=step, seed=seed: in_own_process(measure_step, step, seed))
         for size in OTHER_BATCH_SIZES:
             # A learning rate in proportion to the batch, as is the rule (Goyal et al., 2017).
-            scaled = last | {"options": last["options"] | {"lr": last["options"]["lr"] * size / BATCH_SIZE}}
+            scaled = with_flips | {"options": SGD["options"] | {"lr": SGD["options"]["lr"] * size / BATCH_SIZE}}
             key = {"step": f"batches of {size}", "seed": seed}
-            measure_once("steps", key, lambda step=scaled, seed=seed, size=size: measure_step(step, seed, size))
+            measure_once(
+                "steps",
+                key,
+                lambda step=scaled, seed=seed, size=size: in_own_process(measure_step, step, seed, size),
+            )
     measure_once("steps", {"step": "torch.compile"}, measure_compile)
     print(f"\n{steps_table()}")
 

@@ -9,6 +9,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import TensorDataset
 
 from helpers import augment, config, models
+from helpers.memory import keep_freed_memory
+from helpers.muon import muon_for
 from helpers.training import fit
 
 RECIPES = {
@@ -16,10 +18,21 @@ RECIPES = {
         "model": "LeanCNN",
         "epochs": 5,
         "batch_size": 128,
-        "max_lr": 0.3,
+        "lr": 0.05,
+        "other_lr": 0.2,
         "weight_decay": 5e-4,
         "label_smoothing": 0.1,
         "augment": ["random_flip"],
+    },
+    "marathon": {
+        "model": "ResidualCNN",
+        "epochs": 12,
+        "batch_size": 128,
+        "lr": 0.05,
+        "other_lr": 0.2,
+        "weight_decay": 5e-4,
+        "label_smoothing": 0.1,
+        "augment": ["random_flip", "random_shift"],
     },
 }
 
@@ -38,7 +51,7 @@ def augment_with(names: list[str]):
 def train_fast(
     name: str, train: TensorDataset, validation: TensorDataset | None = None, seed: int = config.SEED
 ) -> tuple[nn.Module, pd.DataFrame]:
-    """Build the network of a recipe and train it: SGD with Nesterov momentum under a one-cycle schedule.
+    """Build the network of a recipe and train it: Muon under a one-cycle schedule.
 
     Parameters
     ----------
@@ -61,14 +74,13 @@ def train_fast(
     Sources: OneCycle, Smith and Topin, "Super-Convergence", 2017; label smoothing, Szegedy et al., 2016.
     """
     recipe = RECIPES[name]
+    keep_freed_memory()
     config.set_seed(seed)
     model = getattr(models, recipe["model"])().to(config.get_device())
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=recipe["max_lr"], momentum=0.9, nesterov=True, weight_decay=recipe["weight_decay"]
-    )
+    optimizer = muon_for(model, recipe["lr"], recipe["other_lr"], 0.9, recipe["weight_decay"])
     schedule = OneCycleLR(
         optimizer,
-        max_lr=recipe["max_lr"],
+        max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=recipe["epochs"] * math.ceil(len(train) / recipe["batch_size"]),
         pct_start=0.25,
         cycle_momentum=False,

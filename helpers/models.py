@@ -169,6 +169,40 @@ class LeanCNN(nn.Sequential):
         )
 
 
+class Residual(nn.Sequential):
+    """Layers whose output is added to their input, so that they need to learn the difference only (He et al., 2015)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x plus what the layers make of it; both have the same shape."""
+        return x + super().forward(x)
+
+
+class ResidualCNN(nn.Sequential):
+    """Convolutions 1-32-64-128 with batch norm and a residual one of 128: for longer trainings (lesson 07).
+
+    It pools first and ends in a convolution as large as its map, like `LeanCNN`. Returns logits.
+    """
+
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(1, 32, kernel_size=3, padding=1, bias=False),
+            nn.MaxPool2d(2),  # (N, 32, 14, 14)
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, kernel_size=3, padding=1, bias=False),
+            nn.MaxPool2d(2),  # (N, 64, 7, 7)
+            nn.BatchNorm2d(64),
+            nn.ReLU(),
+            nn.Conv2d(64, 128, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(128),
+            nn.ReLU(),  # (N, 128, 7, 7)
+            Residual(nn.Conv2d(128, 128, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(128), nn.ReLU()),
+            nn.MaxPool2d(2),  # (N, 128, 3, 3)
+            nn.Conv2d(128, 10, kernel_size=3),  # (N, 10, 1, 1)
+            nn.Flatten(),
+        )
+
+
 def count_parameters(model: nn.Module) -> int:
     """Return how many numbers training may change."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -85,3 +85,17 @@ def test_predict_with_flips_averages_the_probabilities_of_image_and_mirror_image
     assert (found.predictions == found.probabilities.argmax(axis=1)).all()
     assert (found.labels == labels.numpy()).all()
     assert not (found.predictions == predict(model, TensorDataset(images, labels)).predictions).all()
+
+
+def test_predict_with_flips_and_shifts_averages_all_places_within_a_pixel_and_their_mirror_images(images):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    labels = torch.arange(400) % 10
+    found = augment.predict_with_flips_and_shifts(model, TensorDataset(images, labels))
+    padded = nn.functional.pad(images, (1, 1, 1, 1))
+    places = [padded[:, :, top : top + 28, left : left + 28] for top in range(3) for left in range(3)]
+    with torch.no_grad():
+        views = [model(data.normalize(side)).double().softmax(1) for place in places for side in (place, place.flip(3))]
+    torch.testing.assert_close(torch.from_numpy(found.probabilities), sum(views) / 18)
+    assert (found.predictions == found.probabilities.argmax(axis=1)).all()
+    assert (found.labels == labels.numpy()).all()

@@ -111,10 +111,13 @@ def test_the_race_compares_each_run_with_the_baseline_of_its_own_round(results):
         entries[f"b{number}"] = key | {"test_accuracy": 0.92}
         run = {"recipe": "sprint", "round": number, "epochs": 6, "seconds": seconds, "parameters": 1}
         entries[f"s{number}"] = run | {"test_accuracy": 0.93, "test_accuracy_with_flips": 0.94}
+        all_views = {"recipe": "marathon", "test_accuracy_with_flips_and_shifts": 0.95}
+        entries[f"m{number}"] = entries[f"s{number}"] | all_views
     record.write("race", entries)
     # 20 epochs of 10 s against 10 s, and of 20 s against 20 s: a twentieth both times, whatever the machine did.
     assert "1/20.0 (1/20.0 to 1/20.0)" in race.race_table()
-    assert "| 93.00 ± 0.00 | 94.00 ± 0.00 | 2 |" in race.race_table()
+    assert "| sprint | 93.00 ± 0.00 | 94.00 ± 0.00 | – | 2 |" in race.race_table()
+    assert "| marathon | 93.00 ± 0.00 | 94.00 ± 0.00 | 95.00 ± 0.00 | 2 |" in race.race_table()
 
 
 def test_the_ladder_gives_the_slow_steps_the_accuracy_of_the_same_computation(results):

@@ -5,13 +5,15 @@ import torch
 from torch import nn
 
 from helpers import augment, config, fast, training
+from helpers.muon import Muon
 
 pytestmark = pytest.mark.usefixtures("home")
 RECIPE = {
     "model": "LogisticRegression",
     "epochs": 3,
     "batch_size": 16,
-    "max_lr": 0.2,
+    "lr": 0.05,
+    "other_lr": 0.2,
     "weight_decay": 0.0,
     "label_smoothing": 0.1,
     "augment": ["random_flip"],
@@ -23,7 +25,7 @@ def small(monkeypatch):
     monkeypatch.setitem(fast.RECIPES, "small", RECIPE)
 
 
-@pytest.mark.parametrize("name", ["sprint"])
+@pytest.mark.parametrize("name", ["sprint", "marathon"])
 def test_the_recipes_can_be_built_and_name_changes_that_exist(name):
     recipe = fast.RECIPES[name]
     assert recipe.keys() == RECIPE.keys()
@@ -43,12 +45,12 @@ def test_train_fast_learns_without_looking_at_validation_images(stripes):
 def test_the_learning_rate_rises_over_a_quarter_of_the_batches_and_falls_to_nothing(stripes, monkeypatch):
     rates = []
 
-    class Noted(torch.optim.SGD):
-        def step(self, closure=None):
-            rates.append(self.param_groups[0]["lr"])
-            return super().step(closure)
+    def noted(optimizer):
+        rates.append(optimizer.param_groups[1]["lr"])
+        return step(optimizer)
 
-    monkeypatch.setattr(fast.torch.optim, "SGD", Noted)
+    step = Muon.step
+    monkeypatch.setattr(Muon, "step", noted)
     fast.train_fast("small", stripes(16 * 20))
     assert len(rates) == 60
     assert rates[0] == pytest.approx(0.2 / 25) and max(rates) == pytest.approx(0.2) and rates[-1] < 1e-5
@@ -68,7 +70,8 @@ def test_the_recipes_settings_reach_fit(stripes, monkeypatch):
     fast.train_fast("small", stripes(48), seed=3)
     optimizer, epochs, batch_size = seen["values"][3:]
     assert (epochs, batch_size, seen["seed"]) == (3, 16, 3)
-    assert optimizer.defaults["nesterov"] and optimizer.defaults["momentum"] == 0.9
+    assert isinstance(optimizer, Muon) and optimizer.defaults["momentum"] == 0.9
+    assert [group["max_lr"] for group in optimizer.param_groups] == [0.05, 0.2]
     assert seen["loss_function"].label_smoothing == 0.1
     images = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
     torch.manual_seed(0)

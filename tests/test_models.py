@@ -19,6 +19,10 @@ SHAPES = {
         *((70, 7, 7), (70, 3, 3), (512,), (10,)),
     ],
     "LeanCNN": [(16, 28, 28), (16, 14, 14), (48, 14, 14), (48, 7, 7), (96, 7, 7), (10, 1, 1)],
+    "ResidualCNN": [
+        *((32, 28, 28), (32, 14, 14), (64, 14, 14), (64, 7, 7)),
+        *((128, 7, 7), (128, 7, 7), (128, 3, 3), (10, 1, 1)),
+    ],
     "MLP": [(512,), (256,), (10,)],
     "LogisticRegression": [(10,)],
 }
@@ -42,6 +46,9 @@ PARAMETERS = {
     + (512 * 10 + 10),
     # A convolution before batch norm needs no bias: batch norm would take it away again.
     "LeanCNN": (1 * 16 * 9 + 16 * 48 * 9 + 48 * 96 * 9) + 2 * (16 + 48 + 96) + (96 * 7 * 7 * 10 + 10),
+    "ResidualCNN": (1 * 32 * 9 + 32 * 64 * 9 + 64 * 128 * 9 + 128 * 128 * 9)
+    + 2 * (32 + 64 + 128 + 128)
+    + (128 * 3 * 3 * 10 + 10),
 }
 
 
@@ -95,3 +102,9 @@ def test_batch_norm_stands_after_relu_unless_swapped_or_left_out():
     assert norm not in layer_kinds(without)
     assert models.count_parameters(without) == PARAMETERS["BatchNormCNN"] - 384
     assert without(torch.zeros(1, 1, 28, 28)).shape == (1, 10)
+
+
+def test_residual_adds_what_its_layers_make_to_their_input():
+    layers = models.Residual(nn.Conv2d(3, 3, 1, bias=False), nn.ReLU())
+    images = torch.randn(2, 3, 4, 4)
+    assert torch.equal(layers(images), images + layers[0](images).relu())
