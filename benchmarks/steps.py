@@ -1,7 +1,8 @@
 """Measure what each idea of lesson 07 gains: accuracy on validation images and seconds, three seeds a step.
 
-Each step keeps the ideas before it. The first two compute what the third computes, only slower. So their accuracy is
-that of the third, and their seconds are those of one epoch times the epochs. Nothing here looks at the test set.
+Each step keeps the ideas before it. The first two compute what the third computes, only slower, so their accuracy is
+that of the third. The seconds are those of one epoch times the epochs: one epoch of every step is timed in turn, in
+several rounds, since the same machine is faster in one hour than in the next. Nothing here looks at the test set.
 """
 
 import math
@@ -27,6 +28,7 @@ from helpers.muon import muon_for
 from helpers.training import fit
 
 SEEDS = (0, 1, 2)
+ROUNDS = 3
 SOURCE_EPOCHS, EPOCHS = 20, 5
 BATCH_SIZE = 128
 
@@ -57,45 +59,35 @@ STEPS = {
     "freed memory is kept": MUON | {"keep_memory": True},
 }
 FLIPS_AT_TEST = "averaging over flips at test time"
-OTHER_BATCH_SIZES = (32, 512)
+# A learning rate in proportion to the batch, as is the rule (Goyal et al., 2017).
+OTHER_BATCHES = {
+    f"batches of {size}": STEPS["random flips"]
+    | {"batch_size": size, "options": SGD["options"] | {"lr": SGD["options"]["lr"] * size / BATCH_SIZE}}
+    for size in (32, 512)
+}
 
 
-def measure_slow(name: str) -> dict:
-    """Time an epoch of one of the first two steps, and multiply it by the epochs."""
-    if name == SLOW[0]:
-        published = per_item_images()
-        train = Subset(published, split_indices(published.targets, 10_000)[0].tolist())
-        loader = DataLoader(train, BATCH_SIZE, shuffle=True)
-    else:
-        whole_batches = make_loader(load_split("train"), BATCH_SIZE, shuffle=True)
-        loader = ((normalize(images), labels) for images, labels in whole_batches)
-    config.set_seed()
-    model = models.FashionCNN().to(config.get_device())
-    seconds = train_epoch(model, loader, torch.optim.Adam(model.parameters(), lr=1e-3))
-    return {"epochs": SOURCE_EPOCHS, "seconds": round(SOURCE_EPOCHS * seconds, 1)}
-
-
-def measure_step(step: dict, seed: int, batch_size: int = BATCH_SIZE) -> dict:
-    """Train one step's recipe with one seed on 50,000 images and measure it on the 10,000 validation images."""
+def train(step: dict, seed: int, epochs: int) -> tuple[nn.Module, float]:
+    """Train a step's recipe on 50,000 images for its first epochs; return the network and the seconds."""
     if step.get("keep_memory"):
         keep_freed_memory()
     config.set_seed(seed)
+    images = load_split("train")
+    batch_size = step.get("batch_size", BATCH_SIZE)
     model = getattr(models, step["network"])().to(config.get_device())
     if step["optimizer"] == "Muon":
         optimizer = muon_for(model, **step["options"])
     else:
         optimizer = getattr(torch.optim, step["optimizer"])(model.parameters(), **step["options"])
-    train, validation = load_split("train"), load_split("validation")
-    epochs = step.get("epochs", EPOCHS)
     schedule = None
     if step.get("one_cycle"):
-        steps = epochs * math.ceil(len(train) / batch_size)
+        steps = EPOCHS * math.ceil(len(images) / batch_size)
         highest = [group["lr"] for group in optimizer.param_groups]
         schedule = OneCycleLR(optimizer, highest, total_steps=steps, pct_start=0.25, cycle_momentum=False)
     started = time.perf_counter()
     history = fit(
         model,
-        train,
+        images,
         None,
         optimizer,
         epochs,
@@ -105,9 +97,16 @@ def measure_step(step: dict, seed: int, batch_size: int = BATCH_SIZE) -> dict:
         loss_function=nn.CrossEntropyLoss(label_smoothing=step.get("label_smoothing", 0.0)),
         seed=seed,
     )
-    seconds = time.perf_counter() - started
     if len(history) < epochs:
         raise KeyboardInterrupt  # stopped by the user: a shorter run is not this recipe
+    return model, time.perf_counter() - started
+
+
+def measure_accuracy(step: dict, seed: int) -> dict:
+    """Train one step's recipe with one seed and measure it on the 10,000 validation images."""
+    epochs = step.get("epochs", EPOCHS)
+    model, seconds = train(step, seed, epochs)
+    validation = load_split("validation")
     plain, flipped = predict(model, validation), predict_with_flips(model, validation)
     return {
         "epochs": epochs,
@@ -115,6 +114,25 @@ def measure_step(step: dict, seed: int, batch_size: int = BATCH_SIZE) -> dict:
         "validation_accuracy": accuracy(plain.labels, plain.predictions),
         "validation_accuracy_with_flips": accuracy(flipped.labels, flipped.predictions),
     }
+
+
+def time_slow_epoch(name: str) -> dict:
+    """Train one epoch of one of the first two steps, in plain float32, and return its seconds."""
+    if name == SLOW[0]:
+        published = per_item_images()
+        part = Subset(published, split_indices(published.targets, 10_000)[0].tolist())
+        loader = DataLoader(part, BATCH_SIZE, shuffle=True)
+    else:
+        whole_batches = make_loader(load_split("train"), BATCH_SIZE, shuffle=True)
+        loader = ((normalize(images), labels) for images, labels in whole_batches)
+    config.set_seed()
+    model = models.FashionCNN().to(config.get_device())
+    return {"seconds": round(train_epoch(model, loader, torch.optim.Adam(model.parameters(), lr=1e-3)), 2)}
+
+
+def time_epoch(step: dict) -> dict:
+    """Train one epoch of a step's recipe and return its seconds."""
+    return {"seconds": round(train(step, config.SEED, epochs=1)[1], 2)}
 
 
 def measure_compile() -> dict:
@@ -131,28 +149,32 @@ def measure_compile() -> dict:
 
 
 def steps_rows() -> list[dict]:
-    """Return one row a step: name, epochs, seconds (the median), accuracies of the seeds (fractions).
+    """Return one row a step: name, epochs, seconds of each round's training, accuracies of the seeds (fractions).
 
     The rows are in the ladder's order. Rows that were not measured yet are left out.
     """
     rows = []
     for name in [*SLOW, *STEPS]:
-        runs = entries_with("steps", step=name)
-        trained = entries_with("steps", step=next(iter(STEPS))) if name in SLOW else runs
-        if runs and trained:
-            rows.append(
-                {
-                    "step": name,
-                    "epochs": runs[0]["epochs"],
-                    "seconds": median(run["seconds"] for run in runs),
-                    "accuracies": [run["validation_accuracy"] for run in trained],
-                }
-            )
-    if runs:
+        timed = entries_with("steps", epoch_of=name)
+        # The first two compute the same as the third.
+        trained = entries_with("steps", step=next(iter(STEPS)) if name in SLOW else name)
+        if timed and trained:
+            epochs = trained[0]["epochs"]
+            accuracies = [run["validation_accuracy"] for run in trained]
+            seconds = [epochs * epoch["seconds"] for epoch in timed]
+            rows.append({"step": name, "epochs": epochs, "seconds": seconds, "accuracies": accuracies})
+    if rows:
         # Averaging over flips trains nothing: it predicts twice with the networks of the step before.
-        with_flips = [run["validation_accuracy_with_flips"] for run in runs]
+        last = entries_with("steps", step=rows[-1]["step"])
+        with_flips = [run["validation_accuracy_with_flips"] for run in last]
         rows.append({**rows[-1], "step": FLIPS_AT_TEST, "accuracies": with_flips})
     return rows
+
+
+def times_as_fast(before: dict, row: dict) -> str:
+    """Return the median of the rounds' ratios of two rows' seconds, with the lowest and the highest."""
+    ratios = [slow / fast for slow, fast in zip(before["seconds"], row["seconds"], strict=False)]
+    return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def steps_table() -> str:
@@ -161,16 +183,15 @@ def steps_table() -> str:
     lines = []
     for before, row in zip([None, *rows], rows, strict=False):
         gain = f"{100 * (mean(row['accuracies']) - mean(before['accuracies'])):+.2f}" if before else "–"
-        faster = f"{before['seconds'] / row['seconds']:.2f}" if before else "–"
-        total = f"{rows[0]['seconds'] / row['seconds']:.1f}"
-        seconds = f"{row['seconds']:.0f}"
-        lines.append([row["step"], row["epochs"], seconds, faster, total, percent(row["accuracies"]), gain])
+        faster = [times_as_fast(other, row) for other in (before, rows[0])] if before else ["–", "–"]
+        seconds = f"{median(row['seconds']):.0f}"
+        lines.append([row["step"], row["epochs"], seconds, *faster, percent(row["accuracies"]), gain])
     header = [
         "step",
         "epochs",
         "seconds",
         "times as fast as the step before",
-        "as the first",
+        "times as fast as the first",
         "validation accuracy (%)",
         "gain (points)",
     ]
@@ -178,23 +199,19 @@ def steps_table() -> str:
 
 
 def main() -> None:
-    """Measure what is missing, in turn: all steps with one seed, then with the next."""
-    with_flips = STEPS["random flips"]
+    """Measure what is missing: all steps with one seed after the other, then one epoch of each in turn."""
+    trained = STEPS | OTHER_BATCHES
     for seed in SEEDS:
-        for name in SLOW:
-            measure_once("steps", {"step": name, "seed": seed}, lambda name=name: in_own_process(measure_slow, name))
-        for name, step in STEPS.items():
+        for name, step in trained.items():
             key = {"step": name, "seed": seed}
-            measure_once("steps", key, lambda step=step, seed=seed: in_own_process(measure_step, step, seed))
-        for size in OTHER_BATCH_SIZES:
-            # A learning rate in proportion to the batch, as is the rule (Goyal et al., 2017).
-            scaled = with_flips | {"options": SGD["options"] | {"lr": SGD["options"]["lr"] * size / BATCH_SIZE}}
-            key = {"step": f"batches of {size}", "seed": seed}
-            measure_once(
-                "steps",
-                key,
-                lambda step=scaled, seed=seed, size=size: in_own_process(measure_step, step, seed, size),
-            )
+            measure_once("steps", key, lambda step=step, seed=seed: in_own_process(measure_accuracy, step, seed))
+    for number in range(ROUNDS):
+        for name in SLOW:
+            key = {"epoch_of": name, "round": number}
+            measure_once("steps", key, lambda name=name: in_own_process(time_slow_epoch, name))
+        for name, step in trained.items():
+            key = {"epoch_of": name, "round": number}
+            measure_once("steps", key, lambda step=step: in_own_process(time_epoch, step))
     measure_once("steps", {"step": "torch.compile"}, measure_compile)
     print(f"\n{steps_table()}")
 
