@@ -71,7 +71,8 @@ def train_fast(
 
     Notes
     -----
-    Sources: OneCycle, Smith and Topin, "Super-Convergence", 2017; label smoothing, Szegedy et al., 2016.
+    Sources: OneCycle, Smith and Topin, "Super-Convergence", 2017; label smoothing, Szegedy et al., 2016; Muon, Jordan
+    et al., 2024.
     """
     recipe = RECIPES[name]
     keep_freed_memory()
