@@ -5,7 +5,7 @@ from pathlib import Path
 from benchmarks.race import race_table
 from benchmarks.record import RESULTS, described_conditions, read
 from benchmarks.scaling import scaling_table
-from benchmarks.sources import sources_table, widths_table
+from benchmarks.sources import sources_table, variants_table
 from benchmarks.speed import speed_tables
 from benchmarks.steps import steps_table
 from helpers.series import README, between
@@ -13,7 +13,7 @@ from helpers.series import README, between
 # What stands where, by the name of the benchmark, which is also the name of the marks in the page.
 PAGES = {
     README: {"race": race_table, "sources": sources_table, "speed": speed_tables},
-    RESULTS.parent / "README.md": {"widths": widths_table, "steps": steps_table, "scaling": scaling_table},
+    RESULTS.parent / "README.md": {"variants": variants_table, "steps": steps_table, "scaling": scaling_table},
 }
 
 

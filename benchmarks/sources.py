@@ -83,17 +83,18 @@ SOURCES = {
 }
 
 
-# FashionCNN's text leaves the width of its hidden layer open, but it tells losses, which depend on this width.
-WIDTHS = (256,)
+# FashionCNN's text leaves open how wide its hidden layer is and where its dropout is, but it tells losses.
+AS_IN_THE_LESSON = "as in lesson 03: 128 hidden units, dropout behind them"
+VARIANTS = ("256 hidden units", "dropout before the 128 hidden units")
 FASHION_CNN_LOSSES = {"last_train_loss": 0.0952, "lowest_test_loss": 0.2126}
 
 
-def build(name: str, hidden_width: int | None = None) -> nn.Module:
-    """Return a source's network from `helpers.models`; FashionCNN on request with another width than 128."""
-    model = getattr(models, name)()
-    if hidden_width is not None:
-        model[7], model[10] = nn.Linear(64 * 7 * 7, hidden_width), nn.Linear(hidden_width, 10)
-    return model
+def fashion_cnn(variant: str) -> nn.Sequential:
+    """Return FashionCNN as its source may have meant it, too: `variant` is one of `VARIANTS`."""
+    *convolutions, hidden, relu, dropout, last = models.FashionCNN()
+    if variant == "256 hidden units":
+        return nn.Sequential(*convolutions, nn.Linear(hidden.in_features, 256), relu, dropout, nn.Linear(256, 10))
+    return nn.Sequential(*convolutions, dropout, hidden, relu, last)
 
 
 def train_images(recipe: dict) -> TensorDataset:
@@ -103,7 +104,7 @@ def train_images(recipe: dict) -> TensorDataset:
     return TensorDataset(*load_images(train=True))
 
 
-def train_source(name: str, seed: int, hidden_width: int | None = None) -> dict:
+def train_source(name: str, seed: int, variant: str | None = None) -> dict:
     """Train one recipe with one seed and measure it on the test set after every epoch.
 
     Parameters
@@ -112,8 +113,8 @@ def train_source(name: str, seed: int, hidden_width: int | None = None) -> dict:
         A key of `SOURCES`, which is also the network's name in `helpers.models`.
     seed : int
         Fixes weights, order of the images and dropout.
-    hidden_width : int, optional
-        As for `build`.
+    variant : str, optional
+        One of `VARIANTS`; for FashionCNN only.
 
     Returns
     -------
@@ -123,7 +124,7 @@ def train_source(name: str, seed: int, hidden_width: int | None = None) -> dict:
     """
     recipe = SOURCES[name]
     config.set_seed(seed)
-    model = build(name, hidden_width).to(config.get_device())
+    model = (fashion_cnn(variant) if variant else getattr(models, name)()).to(config.get_device())
     optimizer = getattr(torch.optim, recipe["optimizer"])(model.parameters(), **recipe["options"])
     scheduler = StepLR(optimizer, recipe["step_size"], recipe["gamma"]) if recipe["step_size"] else None
     train = train_images(recipe)
@@ -164,7 +165,7 @@ def sources_table() -> str:
         gap = f"{100 * (mean(last) - recipe['reported_last']):+.2f}" if "reported_last" in recipe else "–"
         rows.append(
             [
-                f"{name}",
+                name,
                 f"{runs[0]['parameters']:,}",
                 f"{runs[0]['train_images']:,}",
                 runs[0]["epochs"],
@@ -193,18 +194,18 @@ def sources_table() -> str:
     return markdown_table(header, rows)
 
 
-def widths_table() -> str:
-    """Return FashionCNN's losses and accuracies with each hidden width, beside its source's, as a table in Markdown."""
+def variants_table() -> str:
+    """Return the losses and accuracies of FashionCNN's variants beside what its source reports, in Markdown."""
     rows = []
-    for width in (128, *WIDTHS):
-        runs = entries_with("sources", recipe="FashionCNN") if width == 128 else entries_with("widths", width=width)
+    measured = {variant: entries_with("variants", variant=variant) for variant in VARIANTS}
+    for variant, runs in {AS_IN_THE_LESSON: entries_with("sources", recipe="FashionCNN"), **measured}.items():
         if not runs:
             continue
         last_losses = [run["train_loss"][-1] for run in runs]
         lowest_losses = [min(run["test_loss"]) for run in runs]
         rows.append(
             [
-                f"{width} units",
+                variant,
                 f"{runs[0]['parameters']:,}",
                 len(runs),
                 f"{mean(last_losses):.3f} ({min(last_losses):.3f} to {max(last_losses):.3f})",
@@ -213,13 +214,11 @@ def widths_table() -> str:
                 percent([max(run["test_accuracy"]) for run in runs]),
             ]
         )
-    source, losses = SOURCES["FashionCNN"], FASHION_CNN_LOSSES
-    accuracies = [f"{100 * source[key]:.2f}" for key in ("reported_last", "reported_best")]
-    rows.append(
-        ["the source", "–", 1, f"{losses['last_train_loss']:.3f}", f"{losses['lowest_test_loss']:.3f}", *accuracies]
-    )
+    losses = [f"{value:.3f}" for value in FASHION_CNN_LOSSES.values()]
+    accuracies = [f"{100 * SOURCES['FashionCNN'][key]:.2f}" for key in ("reported_last", "reported_best")]
+    rows.append(["the source", "–", 1, *losses, *accuracies])
     header = [
-        "hidden layer",
+        "FashionCNN",
         "parameters",
         "seeds",
         "training loss of the last epoch",
@@ -231,7 +230,7 @@ def widths_table() -> str:
 
 
 def main() -> None:
-    """Measure what is missing, recipe by recipe, then FashionCNN with other widths, and print the tables."""
+    """Measure what is missing, recipe by recipe, then FashionCNN's variants, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipes", nargs="*", default=list(SOURCES), help="names of recipes; all by default")
     for name in parser.parse_args().recipes:
@@ -239,10 +238,10 @@ def main() -> None:
             key = {"recipe": name, "seed": seed}
             measure_once("sources", key, lambda name=name, seed=seed: train_source(name, seed))
     for seed in SEEDS:
-        for width in WIDTHS:
-            key = {"width": width, "seed": seed}
-            measure_once("widths", key, lambda width=width, seed=seed: train_source("FashionCNN", seed, width))
-    print(f"\n{sources_table()}\n\n{widths_table()}")
+        for variant in VARIANTS:
+            key = {"variant": variant, "seed": seed}
+            measure_once("variants", key, lambda key=key: train_source("FashionCNN", **key))
+    print(f"\n{sources_table()}\n\n{variants_table()}")
 
 
 if __name__ == "__main__":

@@ -104,23 +104,24 @@ def test_the_sources_recipes_are_those_of_the_lessons():
     assert sources.SOURCES["FashionCNN"]["reported_best"] == 0.9304
 
 
-@pytest.mark.parametrize("width", sources.WIDTHS)
-def test_another_hidden_width_changes_the_hidden_layer_alone(width):
-    usual, wider = sources.build("FashionCNN"), sources.build("FashionCNN", width)
-    changed = [number for number in range(len(usual)) if str(usual[number]) != str(wider[number])]
-    assert [type(usual[number]) for number in changed] == [nn.Linear, nn.Linear]
-    assert wider[changed[0]].out_features == wider[changed[1]].in_features == width
-    assert wider(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+def test_the_variants_of_fashion_cnn_change_what_their_names_say():
+    usual = list(models.FashionCNN())
+    wider, before = (list(sources.fashion_cnn(variant)) for variant in sources.VARIANTS)
+    assert [str(a) == str(b) for a, b in zip(usual, wider, strict=True)] == [True] * 7 + [False, True, True, False]
+    assert (wider[7].out_features, wider[10].in_features) == (256, 256)
+    assert [str(layer) for layer in before] == [str(usual[place]) for place in [*range(7), 9, 7, 8, 10]]
 
 
-def test_the_widths_are_compared_by_loss_and_accuracy(results):
+def test_the_variants_are_compared_by_loss_and_accuracy(results):
     found = {"parameters": 1000, "train_loss": [0.5, 0.1], "test_loss": [0.3, 0.4], "test_accuracy": [0.93, 0.92]}
     record.write("sources", {"a": {"recipe": "FashionCNN", "seed": 0} | found})
-    lower = found | {"train_loss": [0.4, 0.06]}
-    record.write("widths", {"b": {"width": 256, "seed": 0} | found, "c": {"width": 256, "seed": 1} | lower})
-    first, second, source = sources.widths_table().splitlines()[2:]
-    assert first == "| 128 units | 1,000 | 1 | 0.100 (0.100 to 0.100) | 0.300 (0.300 to 0.300) | 92.00 | 93.00 |"
-    assert "| 256 units | 1,000 | 2 | 0.080 (0.060 to 0.100) |" in second
+    lower, variant = found | {"train_loss": [0.4, 0.06]}, sources.VARIANTS[0]
+    record.write(
+        "variants", {"b": {"variant": variant, "seed": 0} | found, "c": {"variant": variant, "seed": 1} | lower}
+    )
+    first, second, source = sources.variants_table().splitlines()[2:]
+    assert first.endswith("| 1,000 | 1 | 0.100 (0.100 to 0.100) | 0.300 (0.300 to 0.300) | 92.00 | 93.00 |")
+    assert second.startswith(f"| {variant} | 1,000 | 2 | 0.080 (0.060 to 0.100) |")
     assert source == "| the source | – | 1 | 0.095 | 0.213 | 92.69 | 93.04 |"
 
 
