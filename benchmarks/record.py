@@ -117,6 +117,11 @@ def percent(values: list[float]) -> str:
     return f"{100 * mean(values):.2f} ± {100 * stdev(values):.2f}" if len(values) > 1 else f"{100 * values[0]:.2f}"
 
 
+def mean_and_range(values: list[float]) -> str:
+    """Return 'mean (lowest to highest)' of losses; a single one stands alone."""
+    return f"{mean(values):.3f}" + (f" ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else "")
+
+
 def spread(values: list[float], unit: str = "") -> str:
     """Return 'median (lowest to highest)' of three numbers."""
     return f"{values[0]:g}{unit} ({values[1]:g} to {values[2]:g}{unit})"

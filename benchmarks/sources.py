@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import TensorDataset
 
-from benchmarks.record import entries_with, measure_once, percent, start
+from benchmarks.record import entries_with, mean_and_range, measure_once, percent, start
 from helpers import config, models
 from helpers.data import load_images, load_split, open_test_set
 from helpers.machine import markdown_table
@@ -201,15 +201,13 @@ def variants_table() -> str:
     for variant, runs in {AS_IN_THE_LESSON: entries_with("sources", recipe="FashionCNN"), **measured}.items():
         if not runs:
             continue
-        last_losses = [run["train_loss"][-1] for run in runs]
-        lowest_losses = [min(run["test_loss"]) for run in runs]
         rows.append(
             [
                 variant,
                 f"{runs[0]['parameters']:,}",
                 len(runs),
-                f"{mean(last_losses):.3f} ({min(last_losses):.3f} to {max(last_losses):.3f})",
-                f"{mean(lowest_losses):.3f} ({min(lowest_losses):.3f} to {max(lowest_losses):.3f})",
+                mean_and_range([run["train_loss"][-1] for run in runs]),
+                mean_and_range([min(run["test_loss"]) for run in runs]),
                 percent([run["test_accuracy"][-1] for run in runs]),
                 percent([max(run["test_accuracy"]) for run in runs]),
             ]
