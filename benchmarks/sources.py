@@ -90,11 +90,13 @@ FASHION_CNN_LOSSES = {"last_train_loss": 0.0952, "lowest_test_loss": 0.2126}
 
 
 def fashion_cnn(variant: str) -> nn.Sequential:
-    """Return FashionCNN as its source may have meant it, too: `variant` is one of `VARIANTS`."""
+    """Return FashionCNN as its source may have meant it, too. ValueError if `variant` is not one of `VARIANTS`."""
     *convolutions, hidden, relu, dropout, last = models.FashionCNN()
     if variant == "256 hidden units":
         return nn.Sequential(*convolutions, nn.Linear(hidden.in_features, 256), relu, dropout, nn.Linear(256, 10))
-    return nn.Sequential(*convolutions, dropout, hidden, relu, last)
+    if variant == "dropout before the 128 hidden units":
+        return nn.Sequential(*convolutions, dropout, hidden, relu, last)
+    raise ValueError(f"There is no variant {variant!r} of FashionCNN. There are: {', '.join(VARIANTS)}.")
 
 
 def train_images(recipe: dict) -> TensorDataset:

@@ -172,7 +172,7 @@ def steps_rows() -> list[dict]:
 
 
 def times_as_fast(before: dict, row: dict) -> str:
-    """Return the median of the rounds' ratios of two rows' seconds, with the lowest and the highest."""
+    """Return median, lowest and highest ratio of two rows' seconds, over the rounds that both have been through."""
     ratios = [slow / fast for slow, fast in zip(before["seconds"], row["seconds"], strict=False)]
     return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 

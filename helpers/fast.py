@@ -26,13 +26,13 @@ RECIPES = {
     },
     "marathon": {
         "model": "ResidualCNN",
-        "epochs": 12,
+        "epochs": 22,
         "batch_size": 128,
         "lr": 0.05,
         "other_lr": 0.2,
         "weight_decay": 5e-4,
         "label_smoothing": 0.1,
-        "augment": ["random_flip", "random_shift"],
+        "augment": ["random_flip", "random_shift", "random_erase"],
     },
 }
 

@@ -272,4 +272,11 @@ FAULTS = [
         "mirrored = predict(model, TensorDataset(images, labels))",
         "test_augment.py::test_predict_with_flips_averages_the_probabilities_of_image_and_mirror_image",
     ),
+    Fault(
+        "momentum left to shrink for ever",
+        "muon.py",
+        "F.hardshrink(direction, 1e-18)",
+        "direction",
+        "test_muon.py::test_a_filter_without_a_gradient_leaves_zeros_and_no_subnormal_numbers",
+    ),
 ]

@@ -111,6 +111,8 @@ def test_the_variants_of_fashion_cnn_change_what_their_names_say():
     assert [str(a) == str(b) for a, b in zip(usual, wider, strict=True)] == [True] * 7 + [False, True, True, False]
     assert (wider[7].out_features, wider[10].in_features) == (256, 256)
     assert [str(layer) for layer in before] == [str(usual[place]) for place in [*range(7), 9, 7, 8, 10]]
+    with pytest.raises(ValueError, match="no variant '512 hidden units'"):
+        sources.fashion_cnn("512 hidden units")
 
 
 def test_the_variants_are_compared_by_loss_and_accuracy(results):

@@ -60,6 +60,17 @@ def test_an_orthogonal_group_steps_along_the_orthogonal_form_of_the_nesterov_dir
     assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_a_filter_without_a_gradient_leaves_zeros_and_no_subnormal_numbers():
+    torch.manual_seed(0)
+    weight, gradient = nn.Parameter(torch.randn(6, 2, 3, 3)), torch.randn(6, 2, 3, 3)
+    optimizer = Muon([{"params": [weight], "lr": 0.01, "orthogonal": True}], momentum=0.9)
+    steps_of(optimizer, weight, [gradient])
+    gradient[0] = 0
+    steps_of(optimizer, weight, [gradient] * 1000)
+    direction = optimizer.state[weight]["direction"]
+    assert (direction[0] == 0).all() and (direction[1:] != 0).all()
+
+
 def test_muon_for_takes_every_parameter_once_and_leaves_the_last_layer_to_sgd():
     model = models.LeanCNN()
     orthogonal, other = muon_for(model, 0.05, 0.2, 0.9, 5e-4).param_groups
