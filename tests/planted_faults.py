@@ -226,9 +226,9 @@ FAULTS = [
     Fault(
         "false claims let through",
         "results.py",
-        "assert holds,",
-        "assert True,",
-        "test_results.py::test_a_false_claim_stops_a_full_run",
+        "    elif holds:\n",
+        "    elif True:\n",
+        "test_results.py::test_a_false_claim_is_told_with_its_numbers_and_stops_no_full_run",
     ),
     Fault(
         "a slider that the drawing ignores",
