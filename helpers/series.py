@@ -20,7 +20,7 @@ from nbclient.exceptions import CellExecutionError
 from helpers import config
 from helpers.fetch import DataError, fetch
 from helpers.machine import markdown_table
-from helpers.results import read_results, results_path, results_table
+from helpers.results import OTHERWISE, read_results, results_path, results_table
 from helpers.speed import describe_seconds, steps_per_second
 
 README = config.ROOT / "README.md"
@@ -137,8 +137,14 @@ def execute(path: Path) -> Execution:
     return Execution(time.perf_counter() - started, memory)
 
 
+def unborne_claims(notebook: nbformat.NotebookNode) -> list[str]:
+    """Return the lines in which an executed lesson says that a claim came out otherwise."""
+    texts = [output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [line for text in texts for line in text.splitlines() if line.startswith(OTHERWISE)]
+
+
 def run() -> dict[str, Execution]:
-    """Execute all lessons in order and print what each model reached and how long each lesson took.
+    """Execute all lessons in order; print what each model reached, each lesson's time, and what came out otherwise.
 
     Returns
     -------
@@ -180,6 +186,17 @@ def run() -> dict[str, Execution]:
         print(f"  {name:26} {value:7.1f} s")
     print(f"  {'all':26} {sum(times['seconds'].values()):7.1f} s")
     print(f"\nThe executed notebooks are in {COPIES}.")
+    otherwise = {name: unborne_claims(nbformat.read(COPIES / f"{name}.ipynb", as_version=4)) for name in executions}
+    if any(otherwise.values()):
+        print(
+            "\nWhat came out otherwise than the lessons say. Each training depends a little on the processor and on "
+            "chance, so this is no fault of yours, and the lessons went on:\n"
+        )
+        for name, lines in otherwise.items():
+            for line in lines:
+                print(f"  {name}: {line.removeprefix(OTHERWISE).strip()}")
+    elif not config.FAST:
+        print("\nAll that the lessons claim came out so in this run.")
     return executions
 
 
@@ -217,8 +234,10 @@ def publish() -> None:
     if config.FAST:
         raise SystemExit("The committed outputs come from a full run: do not set FAST.")
     executions = run()
-    for path in lesson_paths():
-        notebook = nbformat.read(COPIES / path.name, as_version=4)
+    executed = {path: nbformat.read(COPIES / path.name, as_version=4) for path in lesson_paths()}
+    if any(map(unborne_claims, executed.values())):
+        raise SystemExit("The committed outputs must bear out what the lessons claim, so this run is not published.")
+    for path, notebook in executed.items():
         first = notebook.cells[0]
         first.source = between(first.source, "run-time", describe_seconds(executions[path.stem].seconds))
         nbformat.write(notebook, path)

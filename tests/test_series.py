@@ -92,10 +92,40 @@ def test_a_failing_cell_ends_the_run_with_its_error_and_keeps_the_copy(lessons):
     assert path.read_bytes() == before
 
 
+def test_a_claim_that_came_out_otherwise_ends_no_run_and_is_named_at_its_end(lessons, capsys, monkeypatch):
+    monkeypatch.delenv("FAST")  # for the kernels
+    lessons(
+        "01_first", "from helpers.results import claim", "score = 0.3\nclaim('Up.', holds=score > 0.5)", "print('on')"
+    )
+    lessons("02_second", "from helpers.results import claim\nclaim('Down.', holds=True)")
+    series.COPIES.mkdir(parents=True)
+    assert set(series.run()) == {"01_first", "02_second"}
+    last = capsys.readouterr().out.split("What came out otherwise")[1].splitlines()
+    assert last[-1] == "  01_first: Up. Found: score = 0.3." and "Down" not in "".join(last)
+
+
+def test_a_run_in_which_all_claims_hold_says_so(lessons, capsys, monkeypatch):
+    monkeypatch.delenv("FAST")
+    lessons("01_first", "from helpers.results import claim\nclaim('Up.', holds=True)")
+    series.COPIES.mkdir(parents=True)
+    series.run()
+    assert capsys.readouterr().out.endswith("All that the lessons claim came out so in this run.\n")
+
+
 def test_a_short_run_is_never_published(lessons, monkeypatch):
     monkeypatch.setattr(series.config, "FAST", True)
     with pytest.raises(SystemExit, match="full run"):
         series.publish()
+
+
+def test_a_run_with_a_claim_that_came_out_otherwise_is_not_published(lessons, monkeypatch):
+    monkeypatch.delenv("FAST")
+    path = lessons("01_first", "from helpers.results import claim\nclaim('Up.', holds=False)")
+    before = path.read_bytes()
+    series.COPIES.mkdir(parents=True)
+    with pytest.raises(SystemExit, match="not published"):
+        series.publish()
+    assert path.read_bytes() == before
 
 
 def test_the_hash_changes_with_code_and_not_with_text():
