@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup run lab test test-full notebooks exercises slides bench-sources bench-steps bench-speed
+.PHONY: help setup run lab test test-full notebooks exercises slides bench-sources bench-steps bench-speed audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: in a few minutes)"
@@ -14,6 +14,7 @@ help:
 	@echo "make slides      build slides of the lessons in runs/slides/"
 	@echo "make exercises   execute the solutions and generate the students' exercises from them"
 	@echo "make bench-speed, make bench-steps, make bench-sources   measure; see benchmarks/README.md"
+	@echo "make audit       try the lessons' claims under other seeds and number formats (some hours; it resumes)"
 	@echo "make notebooks   full run that rewrites the committed outputs, the results and the tables in README and INSTRUCTORS"
 
 setup: .venv/.ready $(DATA)
@@ -60,4 +61,8 @@ bench-steps: setup
 
 bench-speed: setup
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.readme
+
+audit: setup
+	$(BIN)/python -m benchmarks.audit
 	$(BIN)/python -m benchmarks.readme

@@ -1,0 +1,135 @@
+"""The audit of the claims: what a prepared kernel changes, keeps and writes down, and what the table says of it."""
+
+import shutil
+
+import nbformat
+import pandas as pd
+import pytest
+import torch
+from nbformat.v4 import new_code_cell, new_notebook
+from torch import nn
+from torch.nn import functional as F
+
+from benchmarks import audit, record
+from benchmarks.audited_kernel import EmulatedBfloat16, remember
+from helpers import config, models, series, training
+
+LESSON = """
+from helpers import models
+from helpers.config import SEED, set_seed
+from helpers.data import load_split
+from helpers.results import claim
+from helpers.training import fit
+import torch
+set_seed()
+model = models.LeanCNN()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+history = fit(model, load_split("train"), load_split("validation"), optimizer, 1, 1000)
+score = history["train_loss"].iloc[0]
+claim("The seed is one.", holds=SEED == 1)
+claim("The loss is below zero.", holds=score < 0)
+"""
+
+
+@pytest.mark.parametrize("name", ["FashionCNN", "BatchNormCNN", "SimpleCNN"])
+def test_emulated_bfloat16_rounds_as_autocast_does(name):
+    torch.manual_seed(0)
+    model = getattr(models, name)().eval()
+    images, labels = torch.randn(8, 1, 28, 28), torch.arange(8)
+
+    def outputs_and_gradients(context):
+        model.zero_grad()
+        with context:
+            outputs = model(images).float()
+        F.cross_entropy(outputs, labels).backward()
+        return outputs.detach(), torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+    exact = outputs_and_gradients(torch.autocast("cpu", enabled=False))
+    real = outputs_and_gradients(torch.autocast("cpu", dtype=torch.bfloat16))
+    emulated = outputs_and_gradients(EmulatedBfloat16())
+    for ours, theirs, without in zip(emulated, real, exact, strict=True):
+        assert (ours - theirs).norm() < 0.35 * (theirs - without).norm()
+
+
+def test_a_kept_training_comes_back_with_weights_history_log_and_schedule(stripes, tmp_path, home):
+    fits = []
+
+    def fit(*arguments, **options):
+        fits.append(1)
+        return training.fit(*arguments, **options)
+
+    class Copies:
+        def __init__(self, model):
+            self.model, self.states = model, []
+
+        def step(self):
+            self.states.append(self.model[1].weight.detach().clone())
+
+    def train(lr=0.1, log_dir=tmp_path / "log", **options):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+        copies = Copies(model)
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        remembered = remember(fit, "float32", tmp_path / "trainings")
+        history = remembered(
+            model, stripes(40), stripes(20), optimizer, 2, 10, scheduler=copies, log_dir=log_dir, **options
+        )
+        return model[1].weight.detach().clone(), history, copies.states, torch.rand(1)
+
+    first, again = train(), train(log_dir=tmp_path / "second log")
+    assert len(fits) == 1
+    assert torch.equal(first[0], again[0]) and torch.equal(first[3], again[3])
+    pd.testing.assert_frame_equal(first[1], again[1])
+    assert len(first[2]) == 2 and all(map(torch.equal, first[2], again[2]))
+    assert list((tmp_path / "second log").iterdir())
+    train(lr=0.2)
+    train(seed=5)
+    train(loss_function=nn.CrossEntropyLoss(label_smoothing=0.1))
+    train(augment=lambda images: 255 - images)
+    assert len(fits) == 5  # another training is no kept one
+
+
+@pytest.fixture
+def lesson(tmp_path, monkeypatch):
+    """Make a series of one lesson, and send the audit's results to a folder of the test."""
+    (tmp_path / "notebooks").mkdir()
+    path = tmp_path / "notebooks" / "01_first.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(LESSON)]), path)
+    monkeypatch.setattr(config, "NOTEBOOKS_DIR", path.parent)
+    monkeypatch.setattr(series, "lesson_paths", lambda: [path])
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    return path
+
+
+def test_a_lesson_runs_under_its_seed_and_format_and_its_claims_are_written_down(lesson):
+    entry = audit.run_lesson("01_first", "bfloat16", 1, "test-audit")
+    shutil.rmtree(config.ROOT / "runs" / "test-audit")
+    assert entry["error"] is None
+    assert [found["holds"] for found in entry["claims"]] == [True, False]
+    assert entry["claims"][0]["numbers"] == "SEED = 1" and entry["claims"][1]["numbers"].startswith("score = ")
+
+
+def test_the_audit_goes_on_where_it_stopped_and_repeats_a_lesson_whose_code_changed(lesson, monkeypatch, capsys):
+    ran, holds = [], False
+
+    def run_lesson(name, number_format, seed, run_name):
+        ran.append((number_format, seed))
+        found = {"claim": f"Up {holds}.", "holds": holds, "numbers": "score = 0.3"}
+        entry = {"lesson": name, "format": number_format, "emulated": number_format == "bfloat16", "seed": seed}
+        return entry | {"code": audit.current_code(name), "claims": [found], "error": None}
+
+    monkeypatch.setattr(audit, "run_lesson", run_lesson)
+    monkeypatch.setattr("sys.argv", ["audit", "--seeds", "1", "2"])
+    audit.main()
+    audit.main()
+    assert ran == [("float32", 1), ("float32", 2), ("bfloat16", 1), ("bfloat16", 2)]
+    assert "| 01_first | 1 | 1, 2 | 1, 2 (emulated) | 1 |" in audit.audit_table()
+    assert "**still fails**: “Up False.”" in audit.audit_table()
+    holds = True
+    nbformat.write(new_notebook(cells=[new_code_cell(LESSON + "# better")]), lesson)
+    assert "| 01_first | 0 | – | – | 0 |" in audit.audit_table()  # other code was audited
+    audit.main()
+    assert len(ran) == 8
+    table = audit.audit_table()
+    assert "| 01_first | 1 | 1, 2 | 1, 2 (emulated) | 0 |" in table and "still fails" not in table
+    assert "were changed: 1.\n\n- 01_first: “Up False.” (float32, seed 1: score = 0.3; " in table
