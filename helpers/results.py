@@ -11,6 +11,7 @@ import pandas as pd
 from executing import Source
 
 from helpers import config
+from helpers.unfinished import unfinished_models
 
 COLUMNS = [
     "lesson",
@@ -71,7 +72,8 @@ def claim(sentence: str, holds: bool, fast: bool | None = None) -> None:
     """Check a sentence that the lesson's text states as a result of the run.
 
     Another processor or another version of PyTorch rounds differently, and what a training ends with is partly chance.
-    So a claim that a full run does not bear out is told, with its numbers, and the lesson goes on.
+    So a claim that a full run does not bear out is told, with its numbers, and the lesson goes on. While a model is
+    not trained to the end, because its training was stopped, a claim that does not hold is left undecided.
 
     Parameters
     ----------
@@ -91,6 +93,8 @@ def claim(sentence: str, holds: bool, fast: bool | None = None) -> None:
     """
     if config.FAST and fast is None:
         print(f"FAST=1, not checked: {sentence}")
+    elif not (fast if config.FAST else holds) and unfinished_models():
+        print(f"Not decided, as a training was stopped ({', '.join(unfinished_models())}): {sentence}")
     elif config.FAST:
         if not fast:
             raise AssertionError(f"Under FAST=1 not even the weak bound holds for: {sentence}")
@@ -129,8 +133,10 @@ def record_result(
     history: pd.DataFrame,
     test_accuracy: float,
     test_loss: float,
-) -> dict:
+) -> dict | None:
     """Record what a model reached in the results file of this run; a rerun replaces its entry.
+
+    Only a model that was trained to the end is recorded; an entry of an earlier, finished training stays.
 
     Parameters
     ----------
@@ -145,9 +151,15 @@ def record_result(
 
     Returns
     -------
-    dict
-        The entry.
+    dict or None
+        The entry; None if the training was stopped, which is said.
     """
+    stopped = history.attrs.get("stopped", "its first epoch" if history.empty else None)
+    if stopped:
+        print(
+            f"Not recorded: the training of {model} was stopped in {stopped}. Train it to the end, then run this again."
+        )
+        return None
     entry = {
         "lesson": lesson,
         "model": model,

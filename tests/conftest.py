@@ -3,6 +3,7 @@
 import filecmp
 import os
 import shutil
+import weakref
 
 # Set before `helpers` is imported, and inherited by the kernels that execute the notebooks.
 os.environ.setdefault("FAST", "1")
@@ -17,7 +18,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from helpers import config, fetch
+from helpers import config, fetch, unfinished
 
 # Not by the environment: the notebooks' kernels need their own inline backend.
 matplotlib.use("Agg")
@@ -44,6 +45,8 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setattr(config, "DATA_DIR", tmp_path / "data")
     monkeypatch.setattr(config, "RUNS_DIR", tmp_path / "runs" / "full")
     monkeypatch.setattr(config, "FAST", False)
+    # Models that other tests stopped are none of this one's.
+    monkeypatch.setattr(unfinished, "_HOW_FAR", weakref.WeakKeyDictionary())
     return tmp_path
 
 
