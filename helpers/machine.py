@@ -1,22 +1,21 @@
 """Look at this machine before the first lesson: packages, memory, disk, device and data, each as right or not yet."""
 
-# Whatever needs torch is imported inside the functions: a missing package must become a cross, not a failed import.
+# What is no part of Python is imported inside the functions: a missing package must become a cross, no failed import.
 
+import json
+import math
 import os
 import platform
-import tomllib
+import re
+import shutil
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
-
 ROOT = Path(__file__).resolve().parent.parent
 CGROUPS = Path("/sys/fs/cgroup")
-NEEDED_MEMORY = 3.0  # GB, the most that a lesson takes
+MY_CGROUPS = Path("/proc/self/cgroup")
 NEEDED_DISK = 0.5  # GB, for the data, the trained models and the logs
 INSTALL = "In the project's folder run `python -m pip install -r requirements.txt`, then restart the kernel."
 NAMED = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "scikit-learn", "jupyterlab", "ipywidgets")
@@ -31,10 +30,20 @@ class Check(NamedTuple):
     advice: str = ""
 
 
+def not_looked_at(what: str, error: ImportError) -> Check:
+    """Return the row of a check that could not be made, since a package is missing."""
+    return Check(what, f"not looked at, since a package cannot be loaded: {error}", False, INSTALL)
+
+
 def check_python(version: str | None = None) -> Check:
     """Compare Python's version with the bound in pyproject.toml."""
     version = version or platform.python_version()
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    try:
+        from packaging.specifiers import SpecifierSet
+    except ImportError as error:
+        return not_looked_at("Python", error)
+    # Read without tomllib, which an older Python does not have.
+    needed = re.search('requires-python = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))[1]
     advice = f"Install a Python {needed}, set the project up again with it, and choose it under Kernel, Change Kernel."
     return Check("Python", f"{version} on {platform.system()}", SpecifierSet(needed).contains(version), advice)
 
@@ -55,6 +64,10 @@ def check_packages(requirements: Iterable[str] | None = None) -> list[Check]:
     if requirements is None:
         lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
         requirements = [line for line in lines if line and line[0] not in "#-"]
+    try:
+        from packaging.requirements import Requirement
+    except ImportError as error:
+        return [not_looked_at("packages", error)]
     right, wrong = {}, []
     for needed in map(Requirement, requirements):
         try:
@@ -70,32 +83,72 @@ def check_packages(requirements: Iterable[str] | None = None) -> list[Check]:
     return [Check("packages", f"{len(right)} are right: {named}", True), *wrong] if right else wrong
 
 
+def my_groups(kind: str) -> list[Path]:
+    """Return the folder of this process's control group, and those of all groups around it.
+
+    Parameters
+    ----------
+    kind : str
+        "memory" for control groups of version 1, "" for version 2.
+    """
+    try:
+        lines = [line.split(":", 2) for line in MY_CGROUPS.read_text().splitlines()]
+    except OSError:
+        lines = []  # no Linux
+    top = CGROUPS / kind
+    mine = [top / path.lstrip("/") for _, kinds, path in lines if kind in kinds.split(",")]
+    return [top, *(group for folder in mine for group in (folder, *folder.parents) if top in group.parents)]
+
+
+def left_in_group(limit: Path, used: Path) -> float:
+    """Return how much of a control group's memory limit is left, in bytes; infinity without a limit."""
+    try:
+        left = int(limit.read_text()) - int(used.read_text())
+    except (OSError, ValueError):
+        return math.inf  # no such file, or the word "max"
+    try:
+        sizes = dict(line.split() for line in (limit.parent / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return left
+    # Copies of files on the disk count as used here, but are dropped as soon as a program needs the room.
+    # In version 1 the lines "total_…" include the groups inside.
+    total = "total_" if "total_inactive_file" in sizes else ""
+    return left + sum(int(sizes.get(total + name, 0)) for name in ("inactive_file", "active_file"))
+
+
 def free_memory() -> float:
     """Return how much memory is free, in GB, within the limit of a container if there is one."""
-    free = psutil.virtual_memory().available
+    import psutil
+
     # The system's figure is that of the whole computer, also for a student who was given a small share of it.
-    for limit, used in [
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ]:
-        try:
-            free = min(free, int((CGROUPS / limit).read_text()) - int((CGROUPS / used).read_text()))
-        except (OSError, ValueError):
-            continue  # no such file, or the word "max": there is no limit
-    return free / 1e9
+    free = psutil.virtual_memory().available
+    for group in my_groups(""):
+        free = min(free, left_in_group(group / "memory.max", group / "memory.current"))
+    for group in my_groups("memory"):
+        free = min(free, left_in_group(group / "memory.limit_in_bytes", group / "memory.usage_in_bytes"))
+    return max(free, 0) / 1e9
+
+
+def needed_memory() -> float:
+    """Return the most memory that a lesson took when the series was recorded, in GB, rounded up to a tenth."""
+    recorded = json.loads((ROOT / "notebooks" / "run_times.json").read_text(encoding="utf-8"))
+    return math.ceil(10 * max(recorded["peak_memory"].values())) / 10
 
 
 def check_memory(free: float | None = None) -> Check:
     """Compare the free memory, in GB, with what the greediest lesson takes."""
-    free = free_memory() if free is None else free
-    found = f"{free:.1f} GB are free; a lesson needs up to {NEEDED_MEMORY:.0f} GB"
+    try:
+        free = round(free_memory() if free is None else free, 1)
+    except ImportError as error:
+        return not_looked_at("memory", error)
+    found = f"{free:.1f} GB are free; a lesson needs up to {needed_memory():.1f} GB"
     advice = "Close other programs and browser tabs, and shut down other kernels, then run this cell again."
-    return Check("memory", found, free >= NEEDED_MEMORY, advice)
+    return Check("memory", found, free >= needed_memory(), advice)
 
 
 def check_disk(free: float | None = None, writable: bool | None = None) -> Check:
     """Compare the free disk space, in GB, with what data and models take, and see whether the folder can be written."""
-    free = psutil.disk_usage(str(ROOT)).free / 1e9 if free is None else free
+    free = shutil.disk_usage(ROOT).free / 1e9 if free is None else free
     writable = os.access(ROOT, os.W_OK) if writable is None else writable
     if not writable:
         advice = "Copy the whole project to a folder of your own and open the notebooks there."
@@ -122,7 +175,7 @@ def check_data() -> Check:
     try:
         from helpers.fetch import DataError, fetch
     except ImportError as error:
-        return Check("data", f"not looked at, since a package cannot be loaded: {error}", False, INSTALL)
+        return not_looked_at("data", error)
     try:
         fetch()
     except DataError as error:

@@ -1,5 +1,6 @@
 """The start page: a cross with advice for whatever is wrong with a machine, the timing, the prediction and the map."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from helpers import fetch, machine, series, speed
 
+GIB = 2**30
 RECORDED = {
     "seconds": {"02_mlp_baseline": 40.0, "03_cnn_dropout": 400.0},
     "steps_per_second": {"MLP": 200.0, "FashionNet": 30.0, "FashionCNN": 60.0},
@@ -65,34 +67,126 @@ def test_no_package_at_all_is_told_too():
     assert_cross(check, "missing")
 
 
-def test_the_checks_work_without_torch():
-    # What a student has before the packages are installed; torch stands for all of them.
+@pytest.mark.parametrize(
+    ("missing", "rows"),
+    [("torch", ["device", "data"]), ("psutil", ["memory"]), ("packaging", ["Python", "packages"])],
+)
+def test_the_checks_work_without_a_package(missing, rows):
+    # What a student has before the packages are installed.
     code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from helpers.machine import check_machine, checks_table\n"
-        "print(checks_table(check_machine()))"
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from helpers import machine\n"
+        "print(machine.checks_table(machine.check_machine()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True)
-    rows = done.stdout.split("\n")
-    assert [row.split("|")[2].strip() for row in rows if row.startswith("| ✗")] == ["device", "data"]
-    assert "PyTorch cannot be loaded" in done.stdout and "2 to put right" in done.stdout
+    crosses = [row.split("|") for row in done.stdout.split("\n") if row.startswith("| ✗")]
+    crosses = {row[2].strip(): row for row in crosses}
+    assert set(rows) <= set(crosses) <= {*rows, "memory", "disk"}
+    for row in rows:
+        assert "cannot be loaded" in crosses[row][3] and "pip install -r requirements.txt" in crosses[row][4]
 
 
-@pytest.mark.parametrize(("free", "fine"), [(2.9, False), (3.0, True), (16.0, True), (0.0, False)])
-def test_too_little_memory_is_a_cross(free, fine):
-    check = machine.check_memory(free)
-    assert check.fine is fine and f"{free:.1f} GB are free; a lesson needs up to 3 GB" in check.found
+def test_what_the_page_itself_imports_is_among_the_requirements():
+    lines = (machine.ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert {"psutil", "packaging"} <= {re.split("[>=<]", line)[0] for line in lines}
+
+
+@pytest.mark.parametrize(("free", "fine"), [(-0.1, False), (-1.5, False), (0.0, True), (0.01, True), (20.0, True)])
+def test_less_memory_than_the_greediest_lesson_takes_is_a_cross(free, fine):
+    check = machine.check_memory(machine.needed_memory() + free)
+    assert check.fine is fine
+    assert f"{machine.needed_memory() + free:.1f} GB are free; a lesson needs up to" in check.found
     assert fine or "Close other programs" in check.advice
 
 
-@pytest.mark.parametrize("limit", ["2000000000", "max", None])
-def test_the_memory_limit_of_a_container_counts(limit, monkeypatch, tmp_path):
+def test_the_need_is_the_peak_of_the_recorded_lessons():
+    peaks = json.loads(series.RUN_TIMES.read_text(encoding="utf-8"))["peak_memory"]
+    assert max(peaks.values()) <= machine.needed_memory() < max(peaks.values()) + 0.1
+
+
+def container(folder, limit, used, cache=None, version=2, path=""):
+    """Write what a container's memory limit looks like from inside; all in bytes, None leaves the file out."""
+    if version == 1:
+        folder /= "memory"
+    folder = folder / path
+    folder.mkdir(parents=True, exist_ok=True)
+    limit_file, used_file = {
+        1: ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        2: ("memory.max", "memory.current"),
+    }[version]
+    (folder / limit_file).write_text(f"{limit}\n")
+    (folder / used_file).write_text(f"{used}\n")
+    if cache is not None:
+        active, inactive = cache
+        lines = [f"anon {used}", f"inactive_file {inactive}", f"active_file {active}", "unevictable 0"]
+        if version == 1:  # the group's own share, then that of the groups inside too
+            lines = [
+                "inactive_file 0",
+                "active_file 0",
+                f"total_inactive_file {inactive}",
+                f"total_active_file {active}",
+            ]
+        (folder / "memory.stat").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def groups(monkeypatch, tmp_path):
+    """Give an empty folder of control groups on a computer with 8 GB free."""
+    psutil = SimpleNamespace(virtual_memory=lambda: SimpleNamespace(available=8_000_000_000))
+    monkeypatch.setitem(sys.modules, "psutil", psutil)
     monkeypatch.setattr(machine, "CGROUPS", tmp_path)
-    monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: SimpleNamespace(available=8_000_000_000))
-    if limit:
-        (tmp_path / "memory.max").write_text(f"{limit}\n")
-        (tmp_path / "memory.current").write_text("500000000\n")
-    assert machine.free_memory() == (1.5 if limit == "2000000000" else 8.0)
+    monkeypatch.setattr(machine, "MY_CGROUPS", tmp_path / "cgroup")
+    return tmp_path
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("cache", [None, (0, 0), (300_000_000, 100_000_000)])
+def test_the_memory_limit_of_a_container_counts_and_its_page_cache_does_not(version, cache, groups):
+    container(groups, 2_000_000_000, 500_000_000, cache, version)
+    assert machine.free_memory() == pytest.approx(1.5 + sum(cache or (0,)) / 1e9)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_container_full_of_page_cache_is_ready(version, groups):
+    container(groups, 8 * GIB, 7 * GIB, (5 * GIB, 1 * GIB), version)
+    assert machine.check_memory().fine
+
+
+@pytest.mark.parametrize(("limit", "version"), [("max", 2), (9_223_372_036_854_771_712, 1), (20_000_000_000, 2)])
+def test_a_limit_above_what_the_computer_has_changes_nothing(limit, version, groups):
+    container(groups, limit, 500_000_000, (0, 0), version)
+    assert machine.free_memory() == 8.0
+
+
+def test_without_control_groups_the_computer_alone_counts(groups):
+    assert machine.free_memory() == 8.0
+
+
+def test_more_used_than_the_limit_is_nothing_left(groups):
+    container(groups, 2_000_000_000, 2_100_000_000, (0, 0))
+    assert machine.free_memory() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("version", "line"), [(2, "0::/a.slice/student.scope"), (1, "4:cpu,memory:/a.slice/student.scope")]
+)
+@pytest.mark.parametrize("limited", ["a.slice", "a.slice/student.scope"])
+def test_the_limit_of_a_group_around_the_process_counts_too(version, line, limited, groups):
+    (groups / "cgroup").write_text(f"9:name=systemd:/\n{line}\n")
+    for path in ("a.slice", "a.slice/student.scope"):
+        container(groups, 3_000_000_000 if path == limited else 2**62, 1_000_000_000, (0, 0), version, path)
+    assert machine.free_memory() == 2.0
+
+
+def test_the_server_that_the_guide_recommends_is_ready(groups):
+    guide = (machine.ROOT / "INSTRUCTORS.md").read_text(encoding="utf-8")
+    [recommended] = re.findall(r"A student needs \*\*(\d+) GB of memory", guide)
+    assert f'c.Spawner.mem_limit = "{recommended}G"' in guide
+    # Jupyter and the kernel of the start page hold some of it when the page looks.
+    container(groups, int(recommended) * 10**9, 900_000_000, (0, 0))
+    assert machine.check_memory().fine
+    container(groups, (int(recommended) - 1) * 10**9, 900_000_000, (0, 0))
+    assert not machine.check_memory().fine, "A smaller server would do: recommend that."
 
 
 def test_a_full_disk_and_a_folder_of_someone_else_are_crosses():
