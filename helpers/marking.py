@@ -1,0 +1,398 @@
+"""Mark a class with nbgrader: nobody's notebook stops the marking of the others, and stderr costs no points.
+
+    .venv/bin/python -m helpers.marking COURSE ASSIGNMENT [STUDENT ...]
+
+nbgrader does the marking. Two of its preprocessors are replaced, and what it cannot mark is explained.
+"""
+
+import argparse
+import contextlib
+import copy
+import glob
+import io
+import logging
+import os
+import re
+import subprocess
+import sysconfig
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import TextIO
+
+import nbformat
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.apps.baseapp import NbGrader
+from nbgrader.converters import Autograde, GenerateFeedback
+from nbgrader.plugins import CsvExportPlugin
+from nbgrader.preprocessors import DeduplicateIds, Execute, NbGraderPreprocessor
+from nbgrader.utils import is_grade, temp_attrs
+from traitlets import Bool, Integer, Unicode
+
+from helpers import config
+
+# Of one cell, in characters. An endless loop that prints would fill the memory of this process and of every browser.
+MOST_OUTPUT = 1_000_000
+LEFT_OUT = "... the rest of the output was left out when marking ...\n"
+# nbgrader looks for folders with glob, and writes its table of marks without quotes.
+USABLE = re.compile(r"[^\s,\[\]*?]([^,\[\]*?]*[^\s,\[\]*?])?")
+STOPPED = (DeadKernelError, CellTimeoutError)
+TROUBLES = {
+    "DeadKernelError": "ended the kernel (os._exit, a crash, or too little memory)",
+    "CellTimeoutError": "took longer than the time limit (an endless loop?)",
+}
+# exit() and quit() end a kernel after their cell, and with it every exercise below.
+IGNORE_EXIT = 'get_ipython().ask_exit = lambda: print("exit() is ignored when marking")'
+
+
+class RestoreMetadata(NbGraderPreprocessor):
+    """Give each cell of the assignment the metadata that the gradebook has for it, and others none.
+
+    JupyterLab copies a cell with its metadata. nbgrader's own preprocessor leaves an empty entry at the copy, takes
+    it for an old format, and stops the marking of the class.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Restore the metadata of a notebook. Of several copies the last one counts, as in nbgrader."""
+        names = resources["nbgrader"]
+        with Gradebook(names["db_url"]) as gradebook:
+            assigned = gradebook.find_notebook(names["notebook"], names["assignment"])
+            cells = {cell.name: cell for cell in assigned.source_cells}
+            points = {cell.name: cell.max_score for cell in [*assigned.grade_cells, *assigned.task_cells]}
+            checked = {cell.name for cell in assigned.grade_cells}
+            answered = {cell.name for cell in assigned.solution_cells}
+            tasks = {cell.name for cell in assigned.task_cells}
+            for cell in reversed(nb.cells):
+                name = grade_id(cell)
+                cell.metadata.pop("nbgrader", None)
+                if name not in cells:
+                    continue
+                source = cells.pop(name)
+                cell.metadata["nbgrader"] = {
+                    "grade": name in checked,
+                    "grade_id": name,
+                    "locked": source.locked,
+                    "schema_version": 3,
+                    "solution": name in answered,
+                    "task": name in tasks,
+                }
+                if name in points:
+                    cell.metadata.nbgrader["points"] = points[name]
+                if source.cell_type == "code":
+                    cell.pop("attachments", None)  # of a code cell that was made a text cell; code cells have none
+        return nb, resources
+
+
+class ExecuteToTheEnd(Execute):
+    """Execute every cell, with a new kernel where one has ended or hangs, and take stderr for ordinary output.
+
+    nbgrader gives no points where a check writes to stderr. A progress bar, a log and a warning of a C++ library
+    write there, too, and say nothing about the answer; a check that fails raises an error.
+    """
+
+    timeout = Integer(300, allow_none=True, help="Seconds for a cell; some train a network.").tag(config=True)
+    iopub_timeout = Integer(30, help="Seconds to wait for what a cell has printed.").tag(config=True)
+    shutdown_kernel = Unicode("immediate", help="A kernel that hangs does not end when asked to.").tag(config=True)
+    store_widget_state = Bool(False, help="Widgets are not part of a feedback page.").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Execute a notebook."""
+        self.written = Counter()
+        return super().preprocess(nb, resources)
+
+    def start_new_kernel(self, **options: object) -> None:
+        """Start a kernel that does not write between the lines for the teacher."""
+        super().start_new_kernel(stderr=subprocess.DEVNULL, **options)
+
+    def start_new_kernel_client(self) -> object:
+        """Connect to a new kernel, and make it survive exit()."""
+        client = super().start_new_kernel_client()
+        self.wait_for_reply(client.execute(IGNORE_EXIT, silent=True))
+        return client
+
+    def preprocess_cell(self, cell: NotebookNode, resources: dict, index: int) -> tuple[NotebookNode, dict]:
+        """Execute a cell; if it ends the kernel, note that in its output and go on with a new one."""
+        try:
+            return super().preprocess_cell(cell, resources, index)
+        except STOPPED as error:
+            cell.outputs.append(stopped(error))
+            self.start_again(index)
+            return cell, resources
+
+    def start_again(self, index: int) -> None:
+        """Start a new kernel and execute what stands above a cell, but for checks and cells that ended a kernel."""
+        self._cleanup_kernel()
+        self.create_kernel_manager()
+        self.start_new_kernel()
+        self.start_new_kernel_client()
+        for number, cell in enumerate(self.nb.cells[:index]):
+            if cell.cell_type != "code" or is_grade(cell) or trouble(cell):
+                continue
+            try:
+                self.execute_cell(copy.deepcopy(cell), number)
+            except STOPPED as error:
+                cell.outputs.append(stopped(error))
+                return self.start_again(index)
+            finally:
+                self.nb.cells[number] = cell  # with the outputs of the first time
+
+    def output(self, outs: list, msg: dict, display_id: str | None, cell_index: int) -> NotebookNode | None:
+        """Add an output to a cell: stderr as stdout, and no more than there is room for."""
+        content = msg["content"]
+        if msg["msg_type"] == "error":
+            # Without its error a wrong answer would have its points, so it is shortened and never left out.
+            content["evalue"] = content["evalue"][:MOST_OUTPUT]
+            content["traceback"] = [line[:MOST_OUTPUT] for line in content["traceback"]]
+            return super().output(outs, msg, display_id, cell_index)
+        if msg["msg_type"] == "stream":
+            content["name"] = "stdout"
+        room = MOST_OUTPUT - self.written[cell_index]
+        size = len(str(content))
+        self.written[cell_index] += size
+        if size > room:
+            if room < 0:
+                return None
+            text = content["text"][:room] if msg["msg_type"] == "stream" else ""
+            msg["msg_type"] = msg["header"]["msg_type"] = "stream"
+            msg["content"] = {"name": "stdout", "text": f"{text}\n{LEFT_OUT}"}
+        return super().output(outs, msg, display_id, cell_index)
+
+
+def grade_id(cell: NotebookNode) -> str | None:
+    """Return the name by which nbgrader knows a cell, or None."""
+    metadata = cell.metadata.get("nbgrader")
+    return metadata.get("grade_id") if isinstance(metadata, dict) else None
+
+
+def stopped(error: Exception) -> NotebookNode:
+    """Return the output that stands for a kernel that has ended or hung."""
+    name = type(error).__name__
+    return nbformat.v4.new_output("error", ename=name, evalue="", traceback=[f"This cell {TROUBLES[name]}."])
+
+
+def trouble(cell: NotebookNode) -> str | None:
+    """Say what a cell did to its kernel, or None."""
+    names = [output.ename for output in cell.get("outputs", []) if output.output_type == "error"]
+    return next((TROUBLES[name] for name in names if name in TROUBLES), None)
+
+
+def cell_name(cell: NotebookNode) -> str:
+    """Return a cell's name for a message: that of nbgrader, or its first line."""
+    return grade_id(cell) or f"the cell `{cell.source.strip().splitlines()[0][:60]}`"
+
+
+def open_course(course: Path, assignment: str) -> NbGrader:
+    """Return nbgrader with the configuration of a course, and the replaced preprocessors in it."""
+    app = NbGrader()
+    app.initialize([], root=str(course))
+    app.coursedir.assignment_id = assignment
+    replaced = {DeduplicateIds: RestoreMetadata, Execute: ExecuteToTheEnd}
+    usual = Autograde(config=app.config)
+    app.config.Autograde.sanitize_preprocessors = [replaced.get(one, one) for one in usual.sanitize_preprocessors]
+    app.config.Autograde.autograde_preprocessors = [replaced.get(one, one) for one in usual.autograde_preprocessors]
+    return app
+
+
+def convert(converter: Autograde | GenerateFeedback, log: TextIO) -> str:
+    """Let nbgrader convert what its course directory names.
+
+    Parameters
+    ----------
+    converter : Autograde or GenerateFeedback
+        Will overwrite what it has written before.
+    log : text file
+        Gets what nbgrader says.
+
+    Returns
+    -------
+    str
+        The last error in what nbgrader said, or nothing if there was none.
+    """
+    said = io.StringIO()
+    converter.log.handlers = [logging.StreamHandler(said)]
+    converter.force = True
+    try:
+        converter.start()
+    except Exception as error:  # whatever it is, the others are still to be marked
+        raised = re.findall(r"^(?:\w+\.)*\w*(?:Error|Exception|Entry)\b.*", said.getvalue(), flags=re.MULTILINE)
+        return raised[-1] if raised else f"{type(error).__name__}: {error}"
+    finally:
+        log.write(said.getvalue())
+        log.flush()
+    return ""
+
+
+def why_not(folder: Path, expected: list[str]) -> str:
+    """Say why a submission cannot be marked as it lies in its folder and what to do, or nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        submitted/STUDENT/ASSIGNMENT.
+    expected : list of str
+        The file names of the assignment's notebooks.
+    """
+    student, assignment = folder.parent.name, folder.name
+    if not USABLE.fullmatch(student):
+        return "nbgrader takes no comma, [, ], * or ? in a name, and no space at its ends. Rename the folder."
+    if not folder.is_dir():
+        return (
+            f"there is no folder {assignment} in submitted/{student}; there is {listing(folder.parent)}. "
+            "If the assignment is handed in, rename what holds it."
+        )
+    present = [name for name in expected if (folder / name).is_file()]
+    if not present:
+        return (
+            f"there is no {' or '.join(expected)} in submitted/{student}/{assignment}; there is {listing(folder)}. "
+            "If the right notebook is among it, rename or move it; if not, ask for it."
+        )
+    for name in present:
+        try:
+            nbformat.read(folder / name, as_version=4)
+        except Exception as error:  # not JSON, not a notebook, not UTF-8, empty: each raises its own
+            return f"{name} is damaged or not a notebook ({type(error).__name__}). Ask for it again."
+    return ""
+
+
+def listing(folder: Path) -> str:
+    """Name a few files below a folder for a message."""
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return ", ".join(f'"{name}"' for name in found[:5]) or "nothing"
+
+
+def remarks(submitted: Path, marked: Path, gradebook: Gradebook, assignment: str) -> list[str]:
+    """Say what a teacher should know about a notebook that was marked.
+
+    Parameters
+    ----------
+    submitted, marked : Path
+        The notebook as it was handed in, and as nbgrader executed it.
+    gradebook : Gradebook
+        Knows the cells of the assignment.
+    assignment : str
+        Its name.
+    """
+    if not submitted.is_file():
+        return [f"{submitted.name} was not handed in: 0 points for it"]
+    found = []
+    copies = Counter(grade_id(cell) for cell in nbformat.read(submitted, as_version=4).cells)
+    cells = nbformat.read(marked, as_version=4).cells
+    present = {grade_id(cell) for cell in cells}
+    assigned = gradebook.find_notebook(marked.stem, assignment)
+    for cell in assigned.source_cells:
+        if copies[cell.name] > 1:
+            found.append(f"{cell.name} stands there {copies[cell.name]} times: all were executed, the last counts")
+    for cell in assigned.grade_cells:
+        if cell.name not in present:
+            found.append(f"{cell.name} was deleted: 0 points for it; ask for the notebook with this cell in it")
+    for cell in cells:
+        if trouble(cell):
+            found.append(f"{cell_name(cell)} {trouble(cell)}; the rest was marked without it")
+        if any(LEFT_OUT in output.get("text", "") for output in cell.get("outputs", [])):
+            found.append(f"{cell_name(cell)} printed very much: only the beginning is in the feedback")
+    return found
+
+
+def mark_student(app: NbGrader, student: str, expected: list[str], log: TextIO) -> bool:
+    """Mark one student, print the points or why there are none, and say whether it worked."""
+    coursedir, assignment = app.coursedir, app.coursedir.assignment_id
+    folder = Path(coursedir.format_path(coursedir.submitted_directory, student, assignment))
+    marked = Path(coursedir.format_path(coursedir.autograded_directory, student, assignment))
+    print(f"{student}: ", end="", flush=True)
+    reason = why_not(folder, expected)
+    if not reason:
+        with temp_attrs(coursedir, student_id=student):
+            error = convert(Autograde(coursedir=coursedir, parent=app), log)
+        if error:
+            reason = f"nbgrader stopped with {error}. Look at the notebook (marking.log says more), or mark it by hand."
+    if reason:
+        print(f"NOT MARKED: {reason}", flush=True)
+        return False
+    with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+        submission = gradebook.find_submission(assignment, student)
+        print(f"{submission.score:g} of {submission.max_score:g} points", flush=True)
+        for name in expected:
+            for remark in remarks(folder / name, marked / name, gradebook, assignment):
+                print(f"    {remark}", flush=True)
+    return True
+
+
+def mark(course: Path, assignment: str, students: list[str]) -> list[str]:
+    """Mark an assignment, and write the feedback and the table of marks.
+
+    Parameters
+    ----------
+    course : Path
+        nbgrader's folder of the course.
+    assignment : str
+        As it was generated with nbgrader.
+    students : list of str
+        Whom to mark; if empty, everyone in submitted/.
+
+    Returns
+    -------
+    list of str
+        The students who could not be marked.
+
+    Raises
+    ------
+    SystemExit
+        If there is no such course, assignment or student. The message says what to do.
+    """
+    if not course.is_dir():
+        raise SystemExit(f"There is no folder {course}. Give the folder of the course, with submitted/ in it.")
+    if glob.escape(str(course)) != str(course):
+        raise SystemExit(f"nbgrader takes no [, ], * or ? in the path {course}. Rename the folder.")
+    with contextlib.chdir(course):  # where nbgrader looks for its configuration, and writes grades.csv
+        app = open_course(course, assignment)
+    with Gradebook(app.coursedir.db_url, app.coursedir.course_id) as gradebook:
+        try:
+            expected = [f"{notebook.name}.ipynb" for notebook in gradebook.find_assignment(assignment).notebooks]
+        except MissingEntry:
+            there = ", ".join(one.name for one in gradebook.assignments) or "none"
+            raise SystemExit(
+                f"The gradebook of {course} has no assignment {assignment}; it has: {there}. "
+                f"Enter it first: in the folder of the course, nbgrader generate_assignment {assignment}"
+            ) from None
+    submitted = course / app.coursedir.submitted_directory
+    everyone = sorted(path.name for path in submitted.glob("[!.]*") if path.is_dir())
+    unknown = set(students) - set(everyone)
+    if unknown or not everyone:
+        raise SystemExit(
+            f"There is no folder of a student {', '.join(sorted(unknown))} in {submitted}. "
+            f"A submission belongs in {submitted}/STUDENT/{assignment}/{expected[0]}"
+        )
+    with (course / "marking.log").open("w", encoding="utf-8") as log, contextlib.chdir(course):
+        left = [one for one in students or everyone if not mark_student(app, one, expected, log)]
+        error = convert(GenerateFeedback(coursedir=app.coursedir, parent=app), log)
+        with Gradebook(app.coursedir.db_url, app.coursedir.course_id) as gradebook:
+            CsvExportPlugin(parent=app).export(gradebook)
+    if error:
+        print(f"The feedback is not complete: {error}")
+    return left
+
+
+def main() -> None:
+    """Read the command line and mark."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.marking", description=__doc__.split("\n")[0])
+    parser.add_argument("course", type=Path, help="the folder with nbgrader_config.py and submitted/")
+    parser.add_argument("assignment", help="the name of the assignment")
+    parser.add_argument("students", nargs="*", metavar="student", help="mark these alone, and no longer everyone")
+    arguments = parser.parse_args()
+    # nbgrader calls the command `alembic`, which is found without this only where the environment is activated.
+    os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ.get("PATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(config.ROOT), os.environ.get("PYTHONPATH", "")])  # for the kernels
+    os.environ.setdefault("FAST", "1")  # the checks bring small inputs of their own, so the marks are the same
+    warnings.simplefilter("ignore")  # of nbformat and SQLAlchemy, which a teacher can do nothing about
+    left = mark(arguments.course.resolve(), arguments.assignment, arguments.students)
+    print(f"The marks are in {arguments.course / 'grades.csv'}, a page for each student in its folder feedback/.")
+    if left:
+        raise SystemExit(
+            f"Not marked: {', '.join(left)}. Mend what is said above, then run the command with their names."
+        )
+
+
+if __name__ == "__main__":
+    main()

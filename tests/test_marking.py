@@ -1,0 +1,235 @@
+"""Marking a class with nbgrader: whatever a submission does, the others are marked, and right answers have points."""
+
+import contextlib
+import copy
+import csv
+import io
+import os
+import re
+import sysconfig
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from nbgrader.converters import GenerateAssignment
+
+from helpers import marking
+
+CONFIGURATION = """\
+c = get_config()
+c.CourseDirectory.course_id = "fashion"
+c.ExecutePreprocessor.timeout = 2
+c.ExecuteToTheEnd.iopub_timeout = 1
+"""
+NAME = "numbers.ipynb"
+DOUBLE = "def double(number):\n    return 2 * number"
+TRIPLE = "def triple(number):\n    return 3 * number"
+
+
+def marked_cell(name, source, **marks):
+    metadata = {"grade": False, "solution": False, "locked": False, "task": False, "schema_version": 3, **marks}
+    return new_code_cell(source, metadata={"nbgrader": {"grade_id": name, **metadata}})
+
+
+def assignment():
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [
+        new_code_cell("numbers = [1, 2]"),
+        marked_cell("double", DOUBLE, solution=True),
+        marked_cell("check_double", "assert [double(n) for n in numbers] == [2, 4]", grade=True, locked=True, points=2),
+        marked_cell("triple", TRIPLE, solution=True),
+        marked_cell("check_triple", "assert [triple(n) for n in numbers] == [3, 6]", grade=True, locked=True, points=3),
+    ]
+    return new_notebook(cells=cells, metadata={"kernelspec": kernel})
+
+
+def answered(double):
+    """Return the notebook of a student with this answer in the first exercise and a right one in the second."""
+    notebook = assignment()
+    notebook.cells[1].source = double
+    return notebook
+
+
+def with_copied_cells_and_spoilt_metadata():
+    notebook = answered(DOUBLE)
+    notebook.cells[1].metadata.nbgrader.schema_version = 1
+    notebook.cells[2].metadata.nbgrader.solution = True  # which nbgrader would no longer restore
+    notebook.cells[2].source = "pass"
+    del notebook.cells[4].metadata.nbgrader["points"]
+    notebook.cells.insert(1, copy.deepcopy(notebook.cells[1]))
+    notebook.cells.append(marked_cell("of_another_lesson", "1 + 1", solution=True))
+    return notebook
+
+
+def without_a_check():
+    notebook = answered(DOUBLE)
+    del notebook.cells[2]
+    return notebook
+
+
+HANG = """\
+def double(number):
+    while True:
+        try:
+            while True:
+                pass
+        except KeyboardInterrupt:
+            pass
+"""
+PRINT = DOUBLE.replace("return", "print(3_000_000 * 'x')\n    return")
+WRITE = PRINT.replace("return", "logging.warning('called'); os.write(2, b'a C++ library')\n    return")
+TEXT = nbformat.writes(assignment())
+SUBMISSIONS = {  # student: (what is handed in, points)
+    "0012": (answered(DOUBLE + "\n\nexit()"), 5),
+    "copies": (with_copied_cells_and_spoilt_metadata(), 5),
+    "deletes": (without_a_check(), 3),
+    "hangs": (answered(HANG), 3),
+    "kills": (answered("import os\n\ndef double(number):\n    os._exit(1)"), 3),
+    "raises": (answered(PRINT.replace("return", "raise SystemExit  #")), 3),
+    "writes": (answered("import logging, os\nlogging.basicConfig()\nlogging.warning('imported')\n\n" + WRITE), 5),
+    "zoe": (answered(DOUBLE), 5),
+}
+UNREADABLE = {
+    "binary": b"\x00\xff\xfe",
+    "empty": b"",
+    "half": TEXT[: len(TEXT) // 2].encode(),
+    "list": b"[]",
+    "object": b"{}",
+    "page": b"<html></html>",
+}
+NOT_MARKED = {  # student: what the line contains
+    **dict.fromkeys(UNREADABLE, "Ask for it again"),
+    "Doe, Jane": "Rename the folder",
+    "group [1]": "Rename the folder",
+    "nothing": "no folder numbers in submitted/nothing; there is nothing",
+    "other folder": '"exercise/numbers.ipynb"',
+    "renamed": '"numbers (1).ipynb"',
+}
+REMARKS = {
+    "copies": "double stands there 2 times",
+    "deletes": "check_double was deleted",
+    "hangs": "check_double took longer than the time limit",
+    "kills": "check_double ended the kernel",
+    "raises": "check_double printed very much",
+    "writes": "check_double printed very much",
+}
+
+
+def hand_in(course, student, content, folder="numbers", name=NAME):
+    path = course / "submitted" / student / folder / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content if isinstance(content, bytes) else nbformat.writes(content).encode())
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """Return a course with its assignment in the gradebook and all submissions, not yet marked."""
+    course = tmp_path_factory.mktemp("a course")
+    (course / "nbgrader_config.py").write_text(CONFIGURATION)
+    source = course / "source" / "numbers"
+    source.mkdir(parents=True)
+    nbformat.write(assignment(), source / NAME)
+    for student, (notebook, _) in SUBMISSIONS.items():
+        hand_in(course, student, notebook)
+    for student, content in UNREADABLE.items():
+        hand_in(course, student, content)
+    hand_in(course, "other folder", assignment(), folder="exercise")
+    hand_in(course, "renamed", assignment(), name="numbers (1).ipynb")
+    hand_in(course, "Doe, Jane", assignment())
+    hand_in(course, "group [1]", assignment())
+    (course / "submitted" / "nothing").mkdir()
+    (course / "submitted" / ".DS_Store").write_bytes(b"\x00\x80")
+    return course
+
+
+def run(course, *arguments):
+    """Run the command as in an environment that is not activated; return what it says and how it ends."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        for name, value in {"PATH": "/usr/bin:/bin", "PYTHONPATH": "", "FAST": "1"}.items():
+            patch.setenv(name, value)
+        patch.setattr("sys.argv", ["marking", str(course), *arguments])
+        try:
+            marking.main()
+        except SystemExit as end:
+            return said.getvalue(), str(end)
+    return said.getvalue(), ""
+
+
+def enter_assignment(course):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", sysconfig.get_path("scripts"), prepend=os.pathsep)
+        app = marking.open_course(course, "numbers")
+        GenerateAssignment(coursedir=app.coursedir, parent=app).start()
+
+
+@pytest.fixture(scope="module")
+def marked(course):
+    """Mark the class; return what was said of each student, and the last message."""
+    enter_assignment(course)
+    said, end = run(course, "numbers")
+    (course / "first grades.csv").write_bytes((course / "grades.csv").read_bytes())
+    return dict(re.findall(r"^(\S[^:\n]*): (.*(?:\n    .*)*)", said, flags=re.MULTILINE)), end
+
+
+def points(path):
+    with path.open(encoding="utf-8") as file:
+        return {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("student", SUBMISSIONS)
+def test_everyone_is_marked_and_right_answers_have_their_points(course, marked, student):
+    expected = SUBMISSIONS[student][1]
+    assert points(course / "first grades.csv")[student] == expected
+    assert marked[0][student].startswith(f"{expected} of 5 points")
+    assert (course / "feedback" / student / "numbers" / "numbers.html").is_file()
+
+
+@pytest.mark.parametrize("student", SUBMISSIONS)
+def test_what_a_teacher_should_know_is_said_and_nothing_else(marked, student):
+    remarks = marked[0][student].split("\n    ")[1:]
+    assert len(remarks) == (student in REMARKS)
+    assert student not in REMARKS or remarks[0].startswith(REMARKS[student])
+
+
+@pytest.mark.parametrize("student", NOT_MARKED)
+def test_a_submission_that_cannot_be_marked_has_a_line_with_the_way_out(course, marked, student):
+    line = marked[0][student]
+    assert line.startswith("NOT MARKED: ") and NOT_MARKED[student] in line
+    assert student in marked[1] and student not in points(course / "first grades.csv")
+
+
+def test_what_was_printed_is_in_the_feedback_up_to_a_limit(course, marked):
+    [beginning] = re.findall(r"x+", cell_output(course, "raises", "stream"))
+    assert 900_000 < len(beginning) <= 1_000_000
+    assert "left out when marking" in cell_output(course, "raises", "stream")
+    assert "SystemExit" in cell_output(course, "raises", "error")
+    page = (course / "feedback" / "writes" / "numbers" / "numbers.html").read_text(encoding="utf-8")
+    assert "WARNING:root:imported" in page and "a C++ library" in page
+
+
+def cell_output(course, student, kind):
+    notebook = nbformat.read(course / "autograded" / student / "numbers" / NAME, as_version=4)
+    [output] = [output for output in notebook.cells[2].outputs if output.output_type == kind]
+    return output.text if kind == "stream" else output.ename
+
+
+def test_a_student_is_marked_again_alone(course, marked):
+    notebook = nbformat.writes(answered("def double(number):\n    return 0"))
+    (course / "submitted" / "zoe" / "numbers" / NAME).write_text(notebook, encoding="utf-8")
+    said, end = run(course, "numbers", "zoe")
+    assert said.startswith("zoe: 3 of 5 points\n") and end == ""
+    changed = {"zoe": 3.0}
+    assert points(course / "grades.csv") == points(course / "first grades.csv") | changed
+
+
+def test_what_is_missing_has_a_message(course, marked, tmp_path):
+    assert "There is no folder" in run(tmp_path / "none", "numbers")[1]
+    # A new gradebook needs the command alembic, which is not in this PATH.
+    assert "has no assignment numbers; it has: none" in run(tmp_path, "numbers")[1]
+    assert "has no assignment number; it has: numbers" in run(course, "number")[1]
+    ending = run(course, "numbers", "ana")[1]
+    assert "There is no folder of a student ana in" in ending and f"submitted/STUDENT/numbers/{NAME}" in ending
+    brackets = tmp_path / "course [2026]"
+    brackets.mkdir()
+    assert "Rename the folder" in run(brackets, "numbers")[1]
