@@ -1,10 +1,18 @@
-"""The networks: shapes and parameter counts, worked out by hand from their sources."""
+"""The networks: shapes, parameter counts and what they compute while they train, worked out from their sources."""
 
+import ast
+from functools import partial
+from pathlib import Path
+
+import nbformat
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from helpers import models
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
 # A convolution gives floor((n + 2 * padding - kernel) / stride) + 1 pixels a side; pooling by 2 halves, rounded down.
 SHAPES = {
@@ -108,3 +116,212 @@ def test_residual_adds_what_its_layers_make_to_their_input():
     layers = models.Residual(nn.Conv2d(3, 3, 1, bias=False), nn.ReLU())
     images = torch.randn(2, 3, 4, 4)
     assert torch.equal(layers(images), images + layers[0](images).relu())
+
+
+class Numbers:
+    """A network's parameters and running statistics, handed out one layer after the other, in a copy of their own."""
+
+    def __init__(self, model):
+        self.state = {key: value.detach().clone() for key, value in model.state_dict().items()}
+        self.parameters = [self.state[key].requires_grad_() for key, _ in model.named_parameters()]
+        self.names = list(self.state)
+
+    def take(self, number):
+        taken, self.names = self.names[:number], self.names[number:]
+        return [self.state[name] for name in taken]
+
+    def linear(self, x):
+        weight, bias = self.take(2)
+        return x.flatten(1) @ weight.T + bias
+
+    def conv(self, x, padding=0, bias=True):
+        weight, *shift = self.take(1 + bias)
+        return F.conv2d(x, weight, *shift, padding=padding)
+
+    def norm(self, x):
+        """Normalise by the batch, and let the running statistics follow by a tenth."""
+        weight, bias, mean, variance, count = self.take(5)
+        x, number = x.transpose(0, 1).flatten(1), x.numel() // x.shape[1]
+        batch_mean, batch_variance = x.mean(1), x.var(1, correction=0)
+        with torch.no_grad():
+            mean += 0.1 * (batch_mean - mean)
+            variance += 0.1 * (batch_variance * number / (number - 1) - variance)
+            count += 1
+        scaled = (x - batch_mean[:, None]) / (batch_variance[:, None] + 1e-5).sqrt()
+        return self.shaped(weight[:, None] * scaled + bias[:, None])
+
+    def shaped(self, x):
+        """Give (channels, N * pixels) its place in (N, channels, side, side) back."""
+        side = round((x.shape[1] / IMAGES) ** 0.5)
+        return x.reshape(len(x), IMAGES, side, side).transpose(0, 1)
+
+
+IMAGES = 8
+
+
+def drop(x, share):
+    """Set a share of the units to zero, at random, and make up for it in the others."""
+    return x * torch.empty_like(x).bernoulli_(1 - share) / (1 - share)
+
+
+def pool(x):
+    return F.max_pool2d(x, 2)
+
+
+def logistic_regression(x, numbers):
+    return numbers.linear(x)
+
+
+def mlp(x, numbers):
+    x = drop(numbers.linear(x).relu(), 0.2)
+    return numbers.linear(drop(numbers.linear(x).relu(), 0.2))
+
+
+def fashion_net(x, numbers):
+    x = numbers.conv(numbers.conv(x).relu()).relu()
+    x = numbers.linear(drop(pool(x), 0.25)).relu()
+    x = numbers.linear(drop(x, 0.5))
+    return x - x.exp().sum(1, keepdim=True).log()
+
+
+def fashion_cnn(x, numbers, dropout=0.5):
+    x = pool(numbers.conv(x, 1).relu())
+    x = pool(numbers.conv(x, 1).relu())
+    return numbers.linear(drop(numbers.linear(x).relu(), dropout))
+
+
+def batch_norm_cnn(x, numbers, batch_norm=True, relu_first=True):
+    for _ in range(2):
+        for _ in range(2):
+            x = numbers.conv(x, 1)
+            x = x.relu() if relu_first or not batch_norm else numbers.norm(x).relu()
+            x = numbers.norm(x) if relu_first and batch_norm else x
+        x = pool(x)
+    return numbers.linear(numbers.linear(x).relu())
+
+
+def simple_cnn(x, numbers):
+    for padding in (2, 2, 1):
+        x = pool(numbers.conv(x, padding).relu())
+    return numbers.linear(numbers.linear(x).relu())
+
+
+def lean_cnn(x, numbers):
+    for _ in range(2):
+        x = numbers.norm(pool(numbers.conv(x, 1, bias=False))).relu()
+    x = numbers.norm(numbers.conv(x, 1, bias=False)).relu()
+    return numbers.conv(x).flatten(1)
+
+
+def residual_cnn(x, numbers):
+    for _ in range(2):
+        x = numbers.norm(pool(numbers.conv(x, 1, bias=False))).relu()
+    x = numbers.norm(numbers.conv(x, 1, bias=False)).relu()
+    x = x + numbers.norm(numbers.conv(x, 1, bias=False)).relu()
+    return numbers.conv(pool(x)).flatten(1)
+
+
+# Every network, in each of its variants, and the same thing in plain arithmetic.
+IN_PLAIN = {
+    "LogisticRegression": (models.LogisticRegression, logistic_regression),
+    "MLP": (models.MLP, mlp),
+    "FashionNet": (models.FashionNet, fashion_net),
+    "FashionCNN": (models.FashionCNN, fashion_cnn),
+    "FashionCNN, dropout 0.2": (partial(models.FashionCNN, 0.2), partial(fashion_cnn, dropout=0.2)),
+    "BatchNormCNN": (models.BatchNormCNN, batch_norm_cnn),
+    "BatchNormCNN, batch norm first": (
+        partial(models.BatchNormCNN, relu_first=False),
+        partial(batch_norm_cnn, relu_first=False),
+    ),
+    "BatchNormCNN without": (partial(models.BatchNormCNN, batch_norm=False), partial(batch_norm_cnn, batch_norm=False)),
+    "SimpleCNN": (models.SimpleCNN, simple_cnn),
+    "LeanCNN": (models.LeanCNN, lean_cnn),
+    "LeanCNN of other widths": (partial(models.LeanCNN, (8, 16, 24)), lean_cnn),
+    "ResidualCNN": (models.ResidualCNN, residual_cnn),
+}
+
+
+def a_batch():
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(IMAGES, 1, 28, 28, dtype=torch.float64, generator=generator)
+    return images, torch.arange(IMAGES)
+
+
+def trained_for_a_step(model, seed=0):
+    """Return what a network gives for a batch in training mode, its gradients, and its numbers afterwards."""
+    images, labels = a_batch()
+    torch.manual_seed(seed)
+    outputs = model.double().train()(images)
+    gradients = torch.autograd.grad(F.cross_entropy(outputs, labels), list(model.parameters()))
+    return outputs, gradients, list(model.state_dict().values())
+
+
+def test_every_network_is_restated_here():
+    classes = {
+        value for value in vars(models).values() if isinstance(value, type) and value.__module__ == models.__name__
+    }
+    made = {make.func if isinstance(make, partial) else make for make, _ in IN_PLAIN.values()}
+    assert made == classes - {models.Residual}
+
+
+@pytest.mark.parametrize("name", IN_PLAIN)
+def test_in_training_mode_outputs_gradients_and_running_statistics_are_those_of_plain_arithmetic(name):
+    make, restated = IN_PLAIN[name]
+    torch.manual_seed(0)
+    model = make().double()
+    numbers = Numbers(model)
+    found, gradients, state = trained_for_a_step(model)
+    images, labels = a_batch()
+    torch.manual_seed(0)
+    outputs = restated(images, numbers)
+    assert numbers.names == []  # nothing left out
+    torch.testing.assert_close(found, outputs)
+    expected = torch.autograd.grad(F.cross_entropy(outputs, labels), numbers.parameters)
+    torch.testing.assert_close(list(gradients), list(expected))
+    torch.testing.assert_close(state, [value.detach() for value in numbers.state.values()])
+
+
+# Where a lesson writes a network itself: the notebook, the name there, and the helper's class.
+IN_LESSONS = [
+    ("02_mlp_baseline", "mlp", "MLP"),
+    ("03_cnn_dropout", "FashionNet", "FashionNet"),
+    ("04_batchnorm_cnn", "network", "BatchNormCNN"),
+    ("06_training_diagnostics", "by_hand", "SimpleCNN"),
+    ("07_train_faster", "by_hand", "LeanCNN"),
+]
+
+
+def written_in(lesson, name):
+    """Make the network of that name out of the lines of the lesson that define it."""
+    for cell in nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4).cells:
+        if cell.cell_type != "code":
+            continue
+        for node in ast.parse(cell.source).body:
+            is_class = isinstance(node, ast.ClassDef) and node.name == name
+            is_network = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+            if is_class or (is_network and "nn.Sequential(" in ast.unparse(node)):
+                names = {"torch": torch, "nn": nn, "F": F, "device": "cpu"}
+                exec(compile(ast.Module([node], []), lesson, "exec"), names)
+                return names[name]() if is_class else names[name]
+    raise AssertionError(f"{lesson} defines no network {name}.")
+
+
+@pytest.mark.parametrize(("lesson", "name", "helper"), IN_LESSONS)
+def test_a_network_that_a_lesson_writes_is_the_helpers_in_training_mode_too(lesson, name, helper):
+    torch.manual_seed(0)
+    of_lesson = written_in(lesson, name)
+    torch.manual_seed(0)
+    of_helpers = getattr(models, helper)()
+    for one, other in zip(of_lesson.parameters(), of_helpers.parameters(), strict=True):
+        assert torch.equal(one, other)
+    for one, other in zip(trained_for_a_step(of_lesson), trained_for_a_step(of_helpers), strict=True):
+        assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+
+
+def test_the_seed_decides_which_units_are_dropped():
+    for make, _ in IN_PLAIN.values():
+        model = make()
+        outputs = [trained_for_a_step(model, seed)[0] for seed in (0, 0, 1)]
+        assert torch.equal(outputs[0], outputs[1])
+        has_dropout = any(isinstance(layer, nn.Dropout) for layer in model.modules())
+        assert torch.equal(outputs[0], outputs[2]) != has_dropout
