@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import weakref
 
 import torch
 from sklearn.model_selection import train_test_split
@@ -10,6 +11,7 @@ from torchvision.datasets import FashionMNIST
 
 from helpers import config
 from helpers.fetch import DataError, fetch
+from helpers.unfinished import how_far
 
 # Mean and standard deviation of all pixels of the 50,000 training images, scaled to 0..1.
 # Lesson 01 computes them and checks that they are these.
@@ -18,6 +20,9 @@ TRAIN_STD = 0.3528
 
 # Of the split alone: another seed for a training must not change which images it is judged on.
 SPLIT_SEED = 0
+
+# What `open_test_set` gave out in this session, so that a prediction on it is known as one.
+_TEST_SETS: weakref.WeakSet = weakref.WeakSet()
 
 
 def load_images(train: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -135,10 +140,29 @@ def open_test_set(reason: str) -> TensorDataset:
     if not reason.strip():
         raise ValueError("Say what the test set is opened for: open_test_set('final accuracy of …').")
     print(f"Test set opened: {reason}")
+    note_opening(reason)
+    test = shorten(TensorDataset(*load_images(train=False)), "test")
+    _TEST_SETS.add(test)
+    return test
+
+
+def note_opening(text: str) -> None:
+    """Add a line to `runs/…/test_set_openings.csv`: the time, and what the test set was opened for."""
     config.RUNS_DIR.mkdir(parents=True, exist_ok=True)
     with open(config.RUNS_DIR / "test_set_openings.csv", "a", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerow([datetime.datetime.now().isoformat(timespec="seconds"), reason])
-    return shorten(TensorDataset(*load_images(train=False)), "test")
+        csv.writer(file).writerow([datetime.datetime.now().isoformat(timespec="seconds"), text])
+
+
+def note_if_not_final(model: torch.nn.Module, dataset: TensorDataset) -> None:
+    """Where a model whose training was stopped is measured on the test set, say so, and note it under the opening.
+
+    `open_test_set` cannot: it does not know which model is going to be measured.
+    """
+    if not isinstance(dataset, TensorDataset) or dataset not in _TEST_SETS or how_far(model) is None:
+        return
+    note = f"Not final: the training of this {type(model).__name__} was stopped in {how_far(model)}"
+    print(f"{note}. Its figures on the test set say nothing about the finished model.")
+    note_opening(note)
 
 
 def normalize(images: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from helpers import config
-from helpers.data import make_loader, normalize
+from helpers.data import make_loader, normalize, note_if_not_final
 
 
 class Predictions(NamedTuple):
@@ -41,6 +41,7 @@ def predict(model: nn.Module, dataset: TensorDataset, batch_size: int = 100) -> 
     Predictions
         labels, predictions, probabilities.
     """
+    note_if_not_final(model, dataset)
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()

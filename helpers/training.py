@@ -1,13 +1,18 @@
 """`fit`: the training loop of lesson 02, with a progress bar, a history and a way to stop."""
 
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm.auto import tqdm
 
@@ -15,12 +20,54 @@ from helpers import config
 from helpers.data import make_loader, normalize
 from helpers.evaluation import accuracy, cross_entropy, macro_scores, predict
 from helpers.precision import autocast, choose_precision
+from helpers.unfinished import mark_finished, mark_unfinished
+
+# Stopped before its first batch, a training has no figures of its own; they are measured on so many images.
+IMAGES_MEASURED = 1_000
 
 
 class LossNotFiniteError(FloatingPointError):
     """Training produced a loss of infinity or NaN. `history` holds the epochs before it."""
 
     history: pd.DataFrame
+
+
+@dataclass
+class Seen:
+    """What an epoch has shown the model up to now: sums over its images."""
+
+    images: int = 0
+    loss: float = 0.0
+    right: int = 0
+
+
+class StopButton:
+    """Note that stop was pressed (SIGINT), and interrupt at once only what may end half-way.
+
+    Otherwise a second press, a moment after the first, would end the work that the first one has left to do.
+    """
+
+    def __init__(self):
+        self.pressed = False
+        self.may_interrupt = False
+
+    def __enter__(self):
+        # Elsewhere than in the main thread no signal arrives, and none may be handled.
+        self.in_main_thread = threading.current_thread() is threading.main_thread()
+        if self.in_main_thread:
+            self.before = signal.signal(signal.SIGINT, self.press) or signal.SIG_DFL
+        return self
+
+    def __exit__(self, *error):
+        if self.in_main_thread:
+            signal.signal(signal.SIGINT, self.before)
+
+    def press(self, *signal_and_frame):
+        """Handle the signal."""
+        self.pressed = True
+        if self.may_interrupt:
+            self.may_interrupt = False
+            raise KeyboardInterrupt
 
 
 def train_one_epoch(
@@ -31,7 +78,8 @@ def train_one_epoch(
     dtype: torch.dtype,
     progress: tqdm,
     augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    batch_scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    batch_scheduler: LRScheduler | None = None,
+    seen: Seen | None = None,
 ) -> tuple[float, float]:
     """Show the model every training image once and update it after each batch.
 
@@ -45,6 +93,8 @@ def train_one_epoch(
         Moved by one a batch; shows the running loss and accuracy.
     augment, batch_scheduler
         As for `fit`.
+    seen : Seen, optional
+        Brought up to date after each batch, for a caller who wants the figures of an epoch that is stopped.
 
     Returns
     -------
@@ -57,8 +107,8 @@ def train_one_epoch(
         Before the update that would spoil the weights.
     """
     device = next(model.parameters()).device
+    seen = seen or Seen()
     model.train()
-    loss_sum, right, seen = 0.0, 0, 0
     for images, labels in loader:
         images, labels = images.to(device), labels.to(device)
         if augment is not None:
@@ -71,7 +121,7 @@ def train_one_epoch(
         batch_loss = loss.item()
         if not torch.isfinite(loss):
             raise LossNotFiniteError(
-                f"The loss became {batch_loss} after {seen:,} images of this epoch. The most likely cause is a "
+                f"The loss became {batch_loss} after {seen.images:,} images of this epoch. The most likely cause is a "
                 f"learning rate that is too high (it is {optimizer.param_groups[0]['lr']:g}): divide it by 10 and "
                 "start again from a new model. If that does not help, look for a logarithm or a division "
                 "of zero in the loss. The model still has its weights from before this batch."
@@ -81,12 +131,14 @@ def train_one_epoch(
         optimizer.step()
         if batch_scheduler is not None:
             batch_scheduler.step()
-        loss_sum += batch_loss * len(labels)
-        right += (outputs.argmax(dim=1) == labels).sum().item()
-        seen += len(labels)
+        seen.loss += batch_loss * len(labels)
+        seen.right += (outputs.argmax(dim=1) == labels).sum().item()
+        seen.images += len(labels)
         progress.update()
-        progress.set_postfix_str(f"loss {loss_sum / seen:.3f}, accuracy {right / seen:.1%}", refresh=False)
-    return loss_sum / seen, right / seen
+        progress.set_postfix_str(
+            f"loss {seen.loss / seen.images:.3f}, accuracy {seen.right / seen.images:.1%}", refresh=False
+        )
+    return seen.loss / seen.images, seen.right / seen.images
 
 
 def open_log(log_dir: str | Path | None):
@@ -107,13 +159,32 @@ def write_to_log(log, row: dict[str, float]) -> None:
 
 
 def measure(model: nn.Module, validation: TensorDataset, macro_metrics: bool) -> dict[str, float]:
-    """Return a model's figures on the validation images, under the names of the history's columns."""
+    """Return a model's figures on the validation images, if any, under the names of the history's columns."""
+    if validation is None:
+        return {}
     labels, predictions, probabilities = predict(model, validation)
     figures = {
         "validation_loss": cross_entropy(labels, probabilities),
         "validation_accuracy": accuracy(labels, predictions),
     }
     return figures | (macro_scores(labels, predictions) if macro_metrics else {})
+
+
+def measure_training(model: nn.Module, train: TensorDataset) -> Seen:
+    """Return what a model that has not trained yet makes of the first training images, in place of an epoch's sums."""
+    labels, predictions, probabilities = predict(
+        model, TensorDataset(*(part[:IMAGES_MEASURED] for part in train.tensors))
+    )
+    number = len(labels)
+    return Seen(number, number * cross_entropy(labels, probabilities), int((labels == predictions).sum()))
+
+
+def describe(row: dict[str, float], epochs: int) -> str:
+    """Return the line that is printed after an epoch."""
+    line = f"epoch {row['epoch']:2}/{epochs}  train: loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.2%}"
+    if "validation_loss" in row:
+        line += f"   validation: loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.2%}"
+    return line
 
 
 def fit(
@@ -124,8 +195,8 @@ def fit(
     epochs: int,
     batch_size: int,
     *,
-    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
-    batch_scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    scheduler: LRScheduler | None = None,
+    batch_scheduler: LRScheduler | None = None,
     augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
     loss_function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = F.cross_entropy,
     macro_metrics: bool = False,
@@ -134,8 +205,8 @@ def fit(
 ) -> pd.DataFrame:
     """Train a model and measure it on the validation images after every epoch.
 
-    Stopping the kernel (the square button, or Ctrl-C) ends the training early: the model keeps
-    what it has learned and the history of the finished epochs is returned.
+    Stopping the kernel (the square button, or Ctrl-C) ends the training early: the model keeps what it has learned,
+    and is measured. Such a model is not finished, so `save_checkpoint` and `record_result` refuse it.
 
     Parameters
     ----------
@@ -172,6 +243,10 @@ def fit(
         images, what is measured on them is left out. The training figures are those of the training pass:
         with dropout on, and while the weights still change.
 
+        Of a training that is stopped, the last row is the epoch under way, with the training figures of the images
+        seen up to then; before the first batch of all they are measured, in evaluation mode, on 1,000 training
+        images. `history.attrs["stopped"]` then says in words how far it came, such as "epoch 3 of 12".
+
     Raises
     ------
     LossNotFiniteError
@@ -180,51 +255,73 @@ def fit(
     if config.FAST and epochs > config.FAST_EPOCHS:
         print(f"FAST=1: {config.FAST_EPOCHS} of {epochs} epochs.")
         epochs = config.FAST_EPOCHS
-    device = next(model.parameters()).device
-    model.to(memory_format=torch.channels_last)
-    dtype = choose_precision(model, batch_size, device)
-    print(f"Training {type(model).__name__} on {device.type} in {str(dtype).removeprefix('torch.')}.")
-    config.set_seed(seed)
-    loader = make_loader(train, batch_size, shuffle=True, seed=seed)
-    log = open_log(log_dir)
-    rows = []
-    with tqdm(total=epochs * len(loader), unit="batch", disable=not config.SHOW_PROGRESS_BARS) as progress:
+    with StopButton() as stop:
+        rows, how_far = [], f"epoch 1 of {epochs}"
+        mark_unfinished(model, how_far)  # until the end is reached, whatever may end the training before
+        device = next(model.parameters()).device
+        model.to(memory_format=torch.channels_last)
+        dtype = choose_precision(model, batch_size, device)
+        print(f"Training {type(model).__name__} on {device.type} in {str(dtype).removeprefix('torch.')}.")
+        config.set_seed(seed)
+        loader = make_loader(train, batch_size, shuffle=True, seed=seed)
+        log = open_log(log_dir)
+        progress = tqdm(total=epochs * len(loader), unit="batch", disable=not config.SHOW_PROGRESS_BARS)
         try:
             for epoch in range(1, epochs + 1):
+                how_far = f"epoch {epoch} of {epochs}"
+                mark_unfinished(model, how_far)
                 progress.set_description(f"epoch {epoch}/{epochs}")
-                started = time.perf_counter()
-                learning_rate = optimizer.param_groups[0]["lr"]
-                train_loss, train_accuracy = train_one_epoch(
-                    model, loader, optimizer, loss_function, dtype, progress, augment, batch_scheduler
-                )
-                row = {
-                    "epoch": epoch,
-                    "learning_rate": learning_rate,
-                    "train_loss": train_loss,
-                    "train_accuracy": train_accuracy,
-                }
-                line = f"epoch {epoch:2}/{epochs}  train: loss {train_loss:.4f}, accuracy {train_accuracy:.2%}"
-                if validation is not None:
-                    row |= measure(model, validation, macro_metrics)
-                    line += (
-                        f"   validation: loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.2%}"
-                    )
-                if scheduler is not None:
+                started, seen = time.perf_counter(), Seen()
+                row = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
+                try:
+                    stop.may_interrupt = True
+                    if not stop.pressed:
+                        train_one_epoch(
+                            model, loader, optimizer, loss_function, dtype, progress, augment, batch_scheduler, seen
+                        )
+                    stop.may_interrupt = False
+                except KeyboardInterrupt:
+                    stop.pressed, stop.may_interrupt = True, False
+                stopped = stop.pressed
+                if stopped and rows and not seen.images:
+                    break  # nothing of this epoch has happened
+                try:
+                    figures = measure(model, validation, macro_metrics)
+                except KeyboardInterrupt:  # raised by the model itself
+                    stop.pressed = True
+                    figures = measure(model, validation, macro_metrics)
+                trained = seen.images > 0
+                if not trained:
+                    seen = measure_training(model, train)
+                row |= {"train_loss": seen.loss / seen.images, "train_accuracy": seen.right / seen.images} | figures
+                # PyTorch warns of a schedule that moves on before its optimizer did.
+                if scheduler is not None and (trained or not isinstance(scheduler, LRScheduler)):
                     scheduler.step()
                 row["seconds"] = time.perf_counter() - started
                 rows.append(row)
                 if log is not None:
                     write_to_log(log, row)
-                tqdm.write(line)
-        except KeyboardInterrupt:
-            print(
-                f"Stopped by you in epoch {len(rows) + 1} of {epochs}. The model keeps all that it learned up to "
-                f"now; the history holds the {len(rows)} finished epochs."
-            )
+                tqdm.write(describe(row, epochs))
+                if stopped:
+                    break
         except LossNotFiniteError as error:
             error.history = pd.DataFrame(rows)
+            error.history.attrs["stopped"] = how_far
             raise
         finally:
+            progress.close()
             if log is not None:
                 log.close()
-    return pd.DataFrame(rows)
+        history = pd.DataFrame(rows)
+        if not stopped:
+            mark_finished(model)
+            return history
+        history.attrs["stopped"] = how_far
+        # To stderr, so that a cell that hides the lines of many short trainings still shows this one.
+        print(
+            f"Stopped by you in {how_far}. The model keeps what it has learned up to now, and the lesson can go on "
+            "with it. It is not finished, so it is neither saved nor recorded as this lesson's model. To train it to "
+            "the end, run this cell again.",
+            file=sys.stderr,
+        )
+        return history

@@ -14,14 +14,14 @@ class Fault(NamedTuple):
 
 
 SUMS = """\
-        loss_sum += batch_loss * len(labels)
-        right += (outputs.argmax(dim=1) == labels).sum().item()
-        seen += len(labels)
+        seen.loss += batch_loss * len(labels)
+        seen.right += (outputs.argmax(dim=1) == labels).sum().item()
+        seen.images += len(labels)
 """
 AVERAGES = """\
-        loss_sum += batch_loss
-        right += (outputs.argmax(dim=1) == labels).float().mean().item()
-        seen += 1
+        seen.loss += batch_loss
+        seen.right += (outputs.argmax(dim=1) == labels).float().mean().item()
+        seen.images += 1
 """
 ARGUMENTS = """\
         labels,
@@ -163,8 +163,8 @@ FAULTS = [
     Fault(
         "validation figures measured on the training images",
         "training.py",
-        "row |= measure(model, validation, macro_metrics)",
-        "row |= measure(model, train, macro_metrics)",
+        "try:\n                    figures = measure(model, validation,",
+        "try:\n                    figures = measure(model, train,",
         "test_training.py::test_validation_figures_come_from_the_validation_images",
     ),
     Fault(
@@ -205,7 +205,7 @@ FAULTS = [
     Fault(
         "seed not set",
         "training.py",
-        "    config.set_seed(seed)\n",
+        "        config.set_seed(seed)\n",
         "",
         "test_training.py::test_seed_alone_decides_the_order_and_the_dropout",
     ),
@@ -261,8 +261,8 @@ FAULTS = [
     Fault(
         "validation images augmented too",
         "training.py",
-        "row |= measure(model, validation, macro_metrics)",
-        "row |= measure(model, TensorDataset(255 - validation.tensors[0], validation.tensors[1]), macro_metrics)",
+        "predict(model, validation)",
+        "predict(model, TensorDataset(255 - validation.tensors[0], validation.tensors[1]))",
         "test_training.py::test_augment_changes_the_training_images_and_leaves_the_validation_images",
     ),
     Fault(
