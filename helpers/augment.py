@@ -6,6 +6,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from helpers.evaluation import Predictions, predict
+from helpers.inputs import check_dataset
 
 
 def random_flip(images: torch.Tensor) -> torch.Tensor:
@@ -94,7 +95,7 @@ def predict_with_flips(model: nn.Module, dataset: TensorDataset) -> Predictions:
     Predictions
         labels, predictions, probabilities, as from `predict`.
     """
-    images, labels = dataset.tensors
+    images, labels = check_dataset("predict_with_flips", dataset).tensors
     plain = predict(model, dataset)
     mirrored = predict(model, TensorDataset(images.flip(3), labels))
     probabilities = (plain.probabilities + mirrored.probabilities) / 2
@@ -114,7 +115,7 @@ def predict_with_flips_and_shifts(model: nn.Module, dataset: TensorDataset) -> P
     Predictions
         labels, predictions, probabilities, as from `predict`.
     """
-    images, labels = dataset.tensors
+    images, labels = check_dataset("predict_with_flips_and_shifts", dataset).tensors
     size, padded = images.shape[-1], F.pad(images, (1, 1, 1, 1))
     places = [(top, left) for top in range(3) for left in range(3)]
     views = [

@@ -11,6 +11,7 @@ from torchvision.datasets import FashionMNIST
 
 from helpers import config
 from helpers.fetch import DataError, fetch
+from helpers.inputs import as_tensor_dataset, check_grey_levels, check_number
 from helpers.unfinished import how_far
 
 # Mean and standard deviation of all pixels of the 50,000 training images, scaled to 0..1.
@@ -177,7 +178,13 @@ def normalize(images: torch.Tensor) -> torch.Tensor:
     -------
     torch.Tensor
         float32, the same shape, about -0.81 (black) to 2.02 (white).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For images of another type, such as floats, which were scaled before.
     """
+    check_grey_levels(images)
     return (images.float() / 255 - TRAIN_MEAN) / TRAIN_STD
 
 
@@ -199,10 +206,17 @@ def make_loader(dataset: TensorDataset, batch_size: int, shuffle: bool = False, 
     -------
     DataLoader
         Yields images, uint8 (batch_size, 1, 28, 28), and labels, int64 (batch_size,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a data set of another kind, with the way to the right one.
     """
+    dataset = as_tensor_dataset("make_loader", dataset)
+    check_number("make_loader", "batch_size", batch_size)
     generator = torch.Generator().manual_seed(seed)
     order = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
-    return DataLoader(dataset, sampler=BatchSampler(order, batch_size, drop_last=False), batch_size=None)
+    return DataLoader(dataset, sampler=BatchSampler(order, int(batch_size), drop_last=False), batch_size=None)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,14 @@ from torch.utils.data import TensorDataset
 
 from helpers import config
 from helpers.data import make_loader, normalize, note_if_not_final
+from helpers.inputs import (
+    check_answers,
+    check_dataset,
+    check_model,
+    check_number,
+    check_outputs,
+    check_probabilities,
+)
 
 
 class Predictions(NamedTuple):
@@ -40,24 +48,38 @@ def predict(model: nn.Module, dataset: TensorDataset, batch_size: int = 100) -> 
     -------
     Predictions
         labels, predictions, probabilities.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a model, data set or number of another kind, with the way to the right one.
     """
+    check_model("predict", model)
+    check_number("predict", "batch_size", batch_size)
     note_if_not_final(model, dataset)
+    dataset = check_dataset("predict", dataset)
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     labels, probabilities = [], []
-    for images, batch_labels in make_loader(dataset, batch_size):
-        batch = normalize(images.to(device)).contiguous(memory_format=torch.channels_last)
-        # Softmax in float64, so that no probability is rounded to 0 and the loss stays finite.
-        probabilities.append(model(batch).cpu().double().softmax(dim=1))
-        labels.append(batch_labels)
-    model.train(was_training)
+    try:
+        for images, batch_labels in make_loader(dataset, batch_size):
+            batch = normalize(images.to(device)).contiguous(memory_format=torch.channels_last)
+            outputs = model(batch)
+            if not labels:
+                check_outputs(outputs, len(images), model)
+            # Softmax in float64, so that no probability is rounded to 0 and the loss stays finite.
+            probabilities.append(outputs.cpu().double().softmax(dim=1))
+            labels.append(batch_labels)
+    finally:
+        model.train(was_training)
     probabilities = torch.cat(probabilities).numpy()
-    return Predictions(torch.cat(labels).numpy(), probabilities.argmax(axis=1), probabilities)
+    return Predictions(torch.cat(labels).cpu().numpy(), probabilities.argmax(axis=1), probabilities)
 
 
 def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Return the share of right predictions, 0 to 1: right samples over all samples."""
+    labels, predictions = check_answers("accuracy", labels, predictions=predictions)
     return float((labels == predictions).mean())
 
 
@@ -71,6 +93,7 @@ def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     probabilities : np.ndarray
         float, (N, 10).
     """
+    labels, probabilities = check_probabilities("cross_entropy", labels, probabilities)
     of_true_class = probabilities[np.arange(len(labels)), labels]
     # A diverged model may give 0 even in float64; the smallest normal number keeps the mean finite.
     return float(-np.log(np.maximum(of_true_class, np.finfo(float).tiny)).mean())
@@ -83,6 +106,7 @@ def accuracy_interval(labels: np.ndarray, predictions: np.ndarray) -> tuple[floa
     -------
     accuracy, low, high : float
     """
+    labels, predictions = check_answers("accuracy_interval", labels, predictions=predictions)
     right, total = int((labels == predictions).sum()), len(labels)
     interval = binomtest(right, total).proportion_ci(confidence_level=0.95, method="wilson")
     return right / total, interval.low, interval.high
@@ -96,6 +120,7 @@ def describe_accuracy(labels: np.ndarray, predictions: np.ndarray) -> str:
 
 def macro_scores(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
     """Return precision, recall and F1, each the plain mean over the ten classes, 0 to 1."""
+    labels, predictions = check_answers("macro_scores", labels, predictions=predictions)
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predictions, labels=range(config.NUM_CLASSES), average="macro", zero_division=0
     )
@@ -110,6 +135,7 @@ def per_class_table(labels: np.ndarray, predictions: np.ndarray) -> pd.DataFrame
     pd.DataFrame
         One row a class, in the order of `CLASS_NAMES`; columns images, errors, precision, recall, f1.
     """
+    labels, predictions = check_answers("per_class_table", labels, predictions=predictions)
     precision, recall, f1, images = precision_recall_fscore_support(
         labels, predictions, labels=range(config.NUM_CLASSES), zero_division=0
     )
@@ -134,6 +160,8 @@ def confused_pairs(labels: np.ndarray, predictions: np.ndarray, top: int = 5) ->
     pd.DataFrame
         At most `top` rows, most frequent first; columns true label, predicted as, count.
     """
+    labels, predictions = check_answers("confused_pairs", labels, predictions=predictions)
+    check_number("confused_pairs", "top", top, lowest=0)
     errors = confusion_matrix(labels, predictions, labels=range(config.NUM_CLASSES))
     np.fill_diagonal(errors, 0)
     order = np.argsort(errors, axis=None, kind="stable")[::-1][: min(top, np.count_nonzero(errors))]
@@ -165,6 +193,8 @@ def reliability_table(labels: np.ndarray, probabilities: np.ndarray, num_bins: i
     pd.DataFrame
         One row a bin that holds samples; columns low, high, images, confidence, accuracy (means).
     """
+    labels, probabilities = check_probabilities("reliability_table", labels, probabilities)
+    check_number("reliability_table", "num_bins", num_bins)
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     edges = np.linspace(0, 1, num_bins + 1)
@@ -198,6 +228,7 @@ def accuracy_by_coverage(labels: np.ndarray, probabilities: np.ndarray) -> pd.Da
         Row k: the k + 1 most confident answers are kept. Columns threshold (the lowest confidence
         kept), coverage (share of samples answered), accuracy (on those), all 0 to 1.
     """
+    labels, probabilities = check_probabilities("accuracy_by_coverage", labels, probabilities)
     confidence = probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
     right = (probabilities.argmax(axis=1) == labels)[order]
@@ -220,6 +251,9 @@ def mcnemar(labels: np.ndarray, predictions_a: np.ndarray, predictions_b: np.nda
         only_a_right, only_b_right (counts of samples) and p_value, 0 to 1: how often a gap at least
         as wide would come up if both models were equally good.
     """
+    labels, predictions_a, predictions_b = check_answers(
+        "mcnemar", labels, predictions_a=predictions_a, predictions_b=predictions_b
+    )
     a_right, b_right = predictions_a == labels, predictions_b == labels
     only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
     differing = only_a + only_b

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from helpers import config
+from helpers.inputs import check_answers
 
 # From the colour-blind-safe palette of Okabe and Ito.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"
@@ -151,6 +152,7 @@ def plot_confusion_matrix(
     errors_only : bool
         Leave the diagonal empty, so that the colours show the errors.
     """
+    labels, predictions = check_answers("plot_confusion_matrix", labels, predictions=predictions)
     ax = ax or plt.gca()
     display = ConfusionMatrixDisplay.from_predictions(
         labels,

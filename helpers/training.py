@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from helpers import config
 from helpers.data import make_loader, normalize
 from helpers.evaluation import accuracy, cross_entropy, macro_scores, predict
+from helpers.inputs import check_images, check_loss, check_outputs, check_training
 from helpers.precision import autocast, choose_precision
 from helpers.unfinished import mark_finished, mark_unfinished
 
@@ -112,12 +113,16 @@ def train_one_epoch(
     for images, labels in loader:
         images, labels = images.to(device), labels.to(device)
         if augment is not None:
-            images = augment(images)
+            images = check_images("After augment, fit", augment(images))
         batch = normalize(images).contiguous(memory_format=torch.channels_last)
         with autocast(device, dtype):
             outputs = model(batch)
+        if not seen.images:
+            check_outputs(outputs, len(labels), model)
         outputs = outputs.float()
         loss = loss_function(outputs, labels)
+        if not seen.images:
+            check_loss(loss, outputs, labels)
         batch_loss = loss.item()
         if not torch.isfinite(loss):
             raise LossNotFiniteError(
@@ -251,7 +256,12 @@ def fit(
     ------
     LossNotFiniteError
         If the loss is infinite or NaN. Its `history` holds the epochs before.
+    TypeError, ValueError
+        For an input of another kind, such as images that are scaled already, with the way to the right one.
     """
+    train, validation = check_training(
+        model, train, validation, optimizer, epochs, batch_size, [scheduler, batch_scheduler]
+    )
     if config.FAST and epochs > config.FAST_EPOCHS:
         print(f"FAST=1: {config.FAST_EPOCHS} of {epochs} epochs.")
         epochs = config.FAST_EPOCHS

@@ -72,8 +72,7 @@ def test_loss_of_predictions_equals_cross_entropy_of_the_logits(stripes, linear)
 
 
 def test_loss_is_the_mean_log_probability_of_the_true_class_in_nats():
-    probabilities = np.full((2, 10), 0.05)
-    probabilities[0, 3], probabilities[1, 3] = 0.5, 0.25
+    probabilities = np.array([confident(0.5, 3), confident(0.25, 3)])
     assert evaluation.cross_entropy(np.array([3, 3]), probabilities) == pytest.approx(math.log(8) / 2)
 
 

@@ -110,6 +110,7 @@ def normalize_parts(answer: Callable) -> None:
             seen = as_tensor(f"the {name} images", result, expected, "images keep their shape; training comes first")
             if torch.allclose(seen, expected, atol=2e-3, rtol=1e-3):
                 continue
+            of_fashion = normalize((255 * part).round().to(torch.uint8)).double()
             of_place = (part - parts[0].mean(0)) / parts[0].std(0)
             of_image = (part - part.mean((1, 2, 3), True)) / part.std((1, 2, 3), keepdim=True)
             mistakes = [
@@ -118,7 +119,7 @@ def normalize_parts(answer: Callable) -> None:
                 ((255 * part - mean) / std, "your constants are for pixels from 0 to 1; where do your pixels end?"),
                 (part - mean, "the mean is taken away; what about the spread?"),
                 ((part - mean) / std**2, "this is divided by the variance; how is the deviation made from it?"),
-                (normalize(255 * part).double(), "these are Fashion-MNIST's constants; compute those of your images"),
+                (of_fashion, "these are Fashion-MNIST's constants; compute those of your images"),
                 (of_place, "one mean for all pixels is asked for, not one for each position"),
                 (of_image, "every image has constants of its own here; one pair for all is asked for"),
             ]

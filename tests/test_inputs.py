@@ -1,0 +1,493 @@
+"""Wrong input: one message that says what was expected, what came and how to get there; harmless input is taken."""
+
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
+from torch.utils.data import DataLoader, Subset, TensorDataset, random_split
+from torchvision.datasets import FakeData, FashionMNIST
+from torchvision.transforms import v2
+
+from helpers import augment, config, data, evaluation, inputs, models, training
+
+pytestmark = pytest.mark.usefixtures("home")
+GREY = torch.randint(0, 256, (20, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(20) % 10
+GOOD = TensorDataset(GREY, LABELS)
+
+# The same images in other forms; the message names the code that brings them back, or says why there is none.
+IMAGES = {
+    "scaled": GREY.float() / 255,
+    "floats of 0 to 255": GREY.float(),
+    "doubles": GREY.double() / 255,
+    "half": (GREY.float() / 255).half(),
+    "bfloat16 of grey levels": (GREY // 2).to(torch.bfloat16),
+    "int64": GREY.long(),
+    "no channel": GREY[:, 0],
+    "no channel, scaled": GREY[:, 0].float() / 255,
+    "flat rows": GREY.flatten(1),
+    "flat rows of a CSV file": GREY.flatten(1).long(),
+    "flat rows, scaled": GREY.flatten(1).double() / 255,
+    "flat with a channel": GREY.flatten(2),
+    "channel last": GREY.permute(0, 2, 3, 1),
+    "three channels": GREY.expand(-1, 3, -1, -1),
+    "three channels last, scaled": GREY.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).float() / 255,
+    "32 x 32": F.pad(GREY, (2, 2, 2, 2)),
+    "32 x 32, scaled": F.pad(GREY, (2, 2, 2, 2)).float() / 255,
+    "32 x 32 without channel": F.pad(GREY, (2, 2, 2, 2))[:, 0],
+    "three channels of 14 x 14": GREY[:, :, ::2, ::2].expand(-1, 3, -1, -1),
+    "black and white": GREY > 100,
+}
+
+
+def uses_of(dataset):
+    """Give every function that takes a data set of images and labels, by name."""
+    model = models.LogisticRegression()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return {
+        "predict": lambda: evaluation.predict(model, dataset),
+        "predict_with_flips": lambda: augment.predict_with_flips(model, dataset),
+        "predict_with_flips_and_shifts": lambda: augment.predict_with_flips_and_shifts(model, dataset),
+        "fit (train)": lambda: training.fit(model, dataset, None, optimizer, 1, 10),
+        "fit (validation)": lambda: training.fit(model, GOOD, dataset, optimizer, 1, 10),
+    }
+
+
+def messages_about(dataset, error=ValueError):
+    """Call each of them; each must refuse, before anything is trained, under its own name."""
+    messages = []
+    uses = uses_of(dataset)
+    if error is TypeError:  # the loader takes other tensors too
+        uses["make_loader"] = lambda: data.make_loader(dataset, 10)
+    for name, use in uses.items():
+        with pytest.raises(error) as caught:
+            use()
+        assert str(caught.value).startswith(f"{name} wants ")
+        messages.append(str(caught.value))
+    return messages
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_images_of_another_form_are_refused_and_the_code_in_the_message_makes_them_right(kind):
+    images = IMAGES[kind]
+    for message in messages_about(TensorDataset(images, LABELS)):
+        assert "uint8 tensor (N, 1, 28, 28) from 0 to 255" in message
+        came = re.search(r"but got (\w+) (\(.*?\))", message)
+        assert came.groups() == (str(images.dtype).removeprefix("torch."), str(tuple(images.shape)))
+    code = re.search(r"images = (.*)\. They", message).group(1)
+    assert ("after `from torchvision.transforms import v2`" in message) == ("v2" in code)
+    with warnings.catch_warnings(action="error"):
+        right = eval(code, {"images": images, "torch": torch, "v2": v2})
+    assert inputs.check_images("This", right) is right and len(right) == 20
+    if "32" not in kind and "14" not in kind and kind not in ("black and white", "bfloat16 of grey levels"):
+        assert (right.int() - GREY.int()).abs().max() <= 1  # half and grey of colour round
+
+
+def test_images_that_are_normalised_already_are_refused_everywhere():
+    once = data.normalize(GREY)
+    for message in messages_about(TensorDataset(once, LABELS)):
+        assert "as load_split returns them" in message and "once" in message
+    with pytest.raises(ValueError, match="normalised already"):
+        data.normalize(once)
+
+
+@pytest.mark.parametrize("images", [GREY.float() / 255, GREY[0, 0].float(), GREY.int(), torch.rand(3, 28, 28)])
+def test_normalize_takes_grey_levels_of_any_shape_and_nothing_that_was_scaled(images):
+    with pytest.raises(ValueError, match="normalize wants a uint8 tensor") as caught:
+        data.normalize(images)
+    right = eval(re.search(r"images = (.*)\.$", str(caught.value)).group(1), {"images": images, "torch": torch})
+    assert data.normalize(right).shape == images.shape
+    with pytest.raises(TypeError, match=r"torch\.from_numpy"):
+        data.normalize(images.numpy())
+
+
+@pytest.mark.parametrize("shape", [(20, 2, 28, 28), (20, 1, 1, 28, 28), (20, 5), (20,)])
+def test_images_without_an_obvious_way_are_refused_with_what_is_wanted(shape):
+    for message in messages_about(TensorDataset(torch.zeros(shape, dtype=torch.uint8), LABELS)):
+        assert str(shape) in message and "(N, 1, 28, 28)" in message
+
+
+@pytest.mark.parametrize(
+    ("labels", "code"),
+    [
+        (F.one_hot(LABELS), "labels.argmax(axis=1)"),
+        (F.one_hot(LABELS).float(), "labels.argmax(axis=1)"),
+        (LABELS[:, None], "labels[:, 0]"),
+        (LABELS.float(), "labels.long()"),
+        (LABELS[:, None].double(), "labels[:, 0].long()"),
+        (LABELS + 1, "labels - 1"),
+        (LABELS.float() + 1, "labels.long() - 1"),
+    ],
+)
+def test_labels_of_another_form_are_refused_and_the_code_in_the_message_makes_them_right(labels, code):
+    messages = messages_about(TensorDataset(GREY, labels))
+    assert all(message.endswith(f"The way there: labels = {code}.") for message in messages)
+    assert torch.equal(eval(code, {"labels": labels}), LABELS)
+
+
+@pytest.mark.parametrize("labels", [LABELS - 1, LABELS * 100, LABELS + 0.5, torch.zeros(20, 3), LABELS > 3])
+def test_labels_that_are_no_class_numbers_are_refused_with_what_came(labels):
+    for message in messages_about(TensorDataset(GREY, labels)):
+        assert "from 0 to 9, but got" in message and str(tuple(labels.shape)) in message
+
+
+@pytest.mark.parametrize(
+    ("dataset", "way"),
+    [
+        (DataLoader(GOOD, batch_size=10), "loader.dataset"),
+        ([GREY, LABELS], "TensorDataset(images, labels)"),
+        ((GREY, LABELS), "TensorDataset(images, labels)"),
+        (GREY, "The labels are missing"),
+        (GREY.numpy(), "The labels are missing"),
+        ("validation", "load_split('validation')"),
+        (FakeData(20, (1, 28, 28)), "torch.stack"),
+        (Subset(FakeData(20, (1, 28, 28)), range(5)), "torch.stack"),
+        ([(image, label) for image, label in zip(GREY, LABELS, strict=True)], "load_split"),
+        (TensorDataset, "the class TensorDataset"),
+        (pd.DataFrame({"label": [1]}), "DataFrame"),
+        (7, "7"),
+    ],
+)
+def test_what_is_no_tensor_dataset_is_refused_with_the_way_to_one(dataset, way):
+    for message in messages_about(dataset, TypeError):
+        assert "a TensorDataset of images, uint8" in message and way in message
+
+
+def test_a_data_set_of_torchvision_is_refused_with_the_way_to_one(real):
+    published = FashionMNIST(real.parents[1], train=False)
+    for message in messages_about(published, TypeError) + messages_about(Subset(published, [1, 2]), TypeError):
+        code = re.search(r"(TensorDataset\(dataset.*?targets\))", message).group(1)
+    made = eval(code, {"dataset": published, "TensorDataset": TensorDataset})
+    assert inputs.check_dataset("This", made) is made
+
+
+def test_no_training_data_or_data_without_labels_are_refused():
+    model = models.LogisticRegression()
+    with pytest.raises(TypeError, match=r"fit \(train\) wants .* but got None"):
+        training.fit(model, None, GOOD, torch.optim.SGD(model.parameters(), lr=0.1), 1, 10)
+    assert all("of 1 tensors" in message for message in messages_about(TensorDataset(GREY)))
+    assert all("of 3 tensors" in message for message in messages_about(TensorDataset(GREY, LABELS, LABELS)))
+
+
+def test_an_empty_data_set_is_refused():
+    assert all("an empty one" in message for message in messages_about(TensorDataset(GREY[:0], LABELS[:0])))
+    assert all("an empty one" in message for message in messages_about(Subset(GOOD, [])))
+    with pytest.raises(ValueError, match=r"make_loader wants .* an empty one"):
+        data.make_loader(Subset(GOOD, []), 10)
+
+
+def test_images_and_labels_of_different_length_are_refused():
+    dataset = TensorDataset(GREY, LABELS)
+    dataset.tensors = (GREY, LABELS[:5])
+    assert all("20 images, 5 labels" in message for message in messages_about(dataset))
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
+def test_labels_of_any_integer_type_give_the_same_as_int64(dtype):
+    model = models.LogisticRegression()
+    one, other = (evaluation.predict(model, TensorDataset(GREY, labels)) for labels in (LABELS, LABELS.to(dtype)))
+    assert all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert len(training.fit(model, TensorDataset(GREY, LABELS.to(dtype)), None, optimizer, 1, 10)) == 1
+
+
+def test_a_selection_of_a_data_set_is_taken_in_its_order():
+    chosen = [7, 3, 3, 19]
+    expected = TensorDataset(GREY[chosen], LABELS[chosen])
+    model = models.LogisticRegression()
+    nested = Subset(Subset(GOOD, range(19, -1, -1)), [19 - each for each in chosen])
+    for subset in (Subset(GOOD, chosen), Subset(GOOD, torch.tensor(chosen)), Subset(GOOD, np.array(chosen)), nested):
+        for use in (evaluation.predict, augment.predict_with_flips):
+            pairs = zip(use(model, subset), use(model, expected), strict=True)
+            assert all(np.array_equal(*pair) for pair in pairs)
+        images, labels = next(iter(data.make_loader(subset, 4)))
+        assert torch.equal(images, GREY[chosen]) and labels.tolist() == [7, 3, 3, 9]
+    train, validation = random_split(GOOD, [15, 5])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert len(training.fit(model, train, validation, optimizer, 1, 10)) == 1
+
+
+@pytest.mark.parametrize("bad", [0, -3, 64.0, 2.5, "64", None, True])
+def test_numbers_of_images_and_epochs_are_whole_and_positive(bad):
+    model = models.LogisticRegression()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    uses = {
+        "predict wants batch_size": lambda: evaluation.predict(model, GOOD, bad),
+        "make_loader wants batch_size": lambda: data.make_loader(GOOD, bad),
+        "fit wants batch_size": lambda: training.fit(model, GOOD, GOOD, optimizer, 1, bad),
+        "fit wants epochs": lambda: training.fit(model, GOOD, GOOD, optimizer, bad, 10),
+        "reliability_table wants num_bins": lambda: evaluation.reliability_table(range(10), np.eye(10), bad),
+    }
+    for start, use in uses.items():
+        with pytest.raises((TypeError, ValueError), match=f"{start} as a whole number of 1 or more, but got"):
+            use()
+    assert len(next(iter(data.make_loader(GOOD, np.int64(8))))[0]) == 8
+
+
+class Two(nn.Module):
+    """A model whose outputs can be chosen."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.linear, self.change = nn.Linear(784, 10), change
+
+    def forward(self, x):
+        return self.change(self.linear(x.flatten(1)))
+
+
+def frozen():
+    return models.MLP().requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "text"),
+    [
+        (models.MLP, TypeError, r"the class MLP. Make one of it: model = MLP\(\)"),
+        (F.relu, TypeError, "but got an object of the type function"),
+        ("mlp", TypeError, "but got 'mlp'"),
+        (None, TypeError, "but got None"),
+        (nn.Flatten(), ValueError, "this Flatten has no parameters"),
+        (models.MLP().double(), ValueError, r"float64. Write model.float\(\)"),
+        (models.MLP().bfloat16(), ValueError, "has bfloat16"),
+        (models.MLP().to("meta"), ValueError, "is on meta"),
+        (nn.Sequential(models.MLP(), nn.Linear(10, 10, device="meta")), ValueError, r"is on cpu, meta. .*\.to\("),
+    ],
+)
+def test_what_is_no_usable_model_is_refused(model, error, text):
+    optimizer = torch.optim.SGD(models.MLP().parameters(), lr=0.1)
+    for use in (
+        lambda: evaluation.predict(model, GOOD),
+        lambda: augment.predict_with_flips(model, GOOD),
+        lambda: training.fit(model, GOOD, GOOD, optimizer, 1, 10),
+    ):
+        with pytest.raises(error, match=text):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda outputs: outputs.softmax(dim=1), "are probabilities"),
+        (lambda outputs: outputs[:, :5], r"a tensor \(10, 10\) for 10 images, but this Two returned \(10, 5\)"),
+        (lambda outputs: outputs.repeat(1, 2), r"returned \(10, 20\)"),
+        (lambda outputs: outputs[:, :, None, None], r"returned \(10, 10, 1, 1\)"),
+        (lambda outputs: outputs.argmax(dim=1).float(), r"returned \(10,\)"),
+        (lambda outputs: (outputs, outputs), "tuple"),
+    ],
+)
+def test_outputs_that_are_no_logits_are_refused_and_the_mode_stays(change, text):
+    model = Two(change).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model.linear.weight.clone()
+    with pytest.raises((TypeError, ValueError), match=text):
+        evaluation.predict(model, GOOD, batch_size=10)
+    assert model.training
+    with pytest.raises((TypeError, ValueError), match=text):
+        training.fit(model, GOOD, GOOD, optimizer, 1, 10)
+    assert torch.equal(model.linear.weight, before)
+
+
+@pytest.mark.parametrize(
+    "loss_function",
+    [F.nll_loss, nn.NLLLoss(), lambda outputs, labels: F.nll_loss(outputs, labels)],
+    ids=["function", "module", "lambda"],
+)
+def test_nll_loss_of_logits_is_refused_and_of_log_probabilities_taken(loss_function):
+    for scale in (1.0, 100.0):
+        model = Two(lambda outputs, scale=scale: scale * outputs)
+        before = model.linear.weight.clone()
+        with pytest.raises(ValueError, match="nll_loss wants log-probabilities"):
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            training.fit(model, GOOD, None, optimizer, 1, 10, loss_function=loss_function)
+        assert torch.equal(model.linear.weight, before)
+    model = models.FashionNet()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert len(training.fit(model, GOOD, None, optimizer, 1, 10, loss_function=loss_function)) == 1
+
+
+@pytest.mark.parametrize(
+    "loss_function",
+    [
+        nn.CrossEntropyLoss(reduction="none"),
+        lambda outputs, labels: F.cross_entropy(outputs, labels).item(),
+        lambda outputs, labels: F.cross_entropy(outputs.detach(), labels),
+    ],
+    ids=["one an image", "a plain number", "no gradient"],
+)
+def test_a_loss_that_cannot_be_learned_from_is_refused(loss_function):
+    model = models.LogisticRegression()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="mean over the batch, one number with a gradient, but returned"):
+        training.fit(model, GOOD, None, optimizer, 1, 10, loss_function=loss_function)
+
+
+@pytest.mark.parametrize(
+    "loss_function",
+    [
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        lambda outputs, labels: F.cross_entropy(outputs, labels) - 10,  # negative, as a bonus may make it
+        lambda outputs, labels: -outputs.softmax(dim=1).gather(1, labels[:, None]).mean(),
+    ],
+)
+def test_losses_of_ones_own_are_taken(loss_function):
+    model = models.LogisticRegression()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert len(training.fit(model, GOOD, GOOD, optimizer, 1, 10, loss_function=loss_function)) == 1
+
+
+def test_an_optimizer_over_another_model_is_refused():
+    old, model = models.MLP(), models.MLP()
+    with pytest.raises(ValueError, match="of the 6 of this MLP the optimizer holds 0, and others besides"):
+        training.fit(model, GOOD, GOOD, torch.optim.Adam(old.parameters()), 1, 10)
+    optimizer = torch.optim.Adam(model.parameters())
+    model[-1] = nn.Linear(256, 10)  # after the optimizer was made
+    with pytest.raises(ValueError, match="of the 6 of this MLP the optimizer holds 4"):
+        training.fit(model, GOOD, GOOD, optimizer, 1, 10)
+    for wrong in (torch.optim.Adam, "Adam", 0.001, None):
+        with pytest.raises(TypeError, match=r"fit wants an optimizer .* torch\.optim\.Adam\(model\.parameters\(\)"):
+            training.fit(model, GOOD, GOOD, wrong, 1, 10)
+    with pytest.raises(ValueError, match="every parameter of this MLP is frozen"):
+        training.fit(frozen(), GOOD, GOOD, optimizer, 1, 10)
+
+
+def test_an_optimizer_over_a_part_of_the_model_or_over_more_than_it_is_taken():
+    model, scale = models.MLP(), nn.Parameter(torch.ones(1))
+    for parameters in (model[-1].parameters(), [*model.parameters(), scale]):
+        assert len(training.fit(model, GOOD, None, torch.optim.SGD(parameters, lr=0.1), 1, 10)) == 1
+    model[1].requires_grad_(False)
+    for parameters in (model.parameters(), [p for p in model.parameters() if p.requires_grad] + [scale]):
+        assert len(training.fit(model, GOOD, None, torch.optim.SGD(parameters, lr=0.1), 1, 10)) == 1
+
+
+def test_a_scheduler_over_another_optimizer_or_one_that_wants_a_figure_is_refused():
+    model = models.LogisticRegression()
+    old, optimizer = (torch.optim.SGD(model.parameters(), lr=0.1) for _ in range(2))
+    for name, wrong in {"scheduler": StepLR(old, 1), "batch_scheduler": OneCycleLR(old, 0.1, 9)}.items():
+        with pytest.raises(ValueError, match=f"this {type(wrong).__name__} changes the learning rate of another"):
+            training.fit(model, GOOD, GOOD, optimizer, 1, 10, **{name: wrong})
+    with pytest.raises(TypeError, match="ReduceLROnPlateau, which wants one"):
+        training.fit(model, GOOD, GOOD, optimizer, 1, 10, scheduler=ReduceLROnPlateau(optimizer))
+    with pytest.raises(TypeError, match="but got the class StepLR"):
+        training.fit(model, GOOD, GOOD, optimizer, 1, 10, scheduler=StepLR)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda images: images / 255, data.normalize, lambda images: images[:, 0], lambda images: None]
+)
+def test_augment_has_to_return_grey_levels(change):
+    model = models.LogisticRegression()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises((TypeError, ValueError), match="After augment, fit wants images as a uint8 tensor"):
+        training.fit(model, GOOD, GOOD, optimizer, 1, 10, augment=change)
+
+
+# Each evaluation function, called with labels and answers.
+BY_PREDICTIONS = {
+    "accuracy": evaluation.accuracy,
+    "accuracy_interval": evaluation.accuracy_interval,
+    "accuracy_interval, in words": evaluation.describe_accuracy,
+    "macro_scores": evaluation.macro_scores,
+    "per_class_table": evaluation.per_class_table,
+    "confused_pairs": evaluation.confused_pairs,
+    "mcnemar, first": lambda labels, answers: evaluation.mcnemar(labels, answers, np.arange(10)),
+    "mcnemar, second": lambda labels, answers: evaluation.mcnemar(labels, np.arange(10), answers),
+}
+BY_PROBABILITIES = {
+    "cross_entropy": evaluation.cross_entropy,
+    "reliability_table": evaluation.reliability_table,
+    "reliability_table, of the error": evaluation.expected_calibration_error,
+    "accuracy_by_coverage": evaluation.accuracy_by_coverage,
+}
+TEN = np.arange(10)
+SURE = np.full((10, 10), 0.02) + 0.8 * np.eye(10)
+
+
+@pytest.mark.parametrize("name", [*BY_PREDICTIONS, *BY_PROBABILITIES])
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (TEN[:, None], r"int64 \(10, 1\) from 0 to 9\. The way there: labels = labels\[:, 0\]"),
+        (np.eye(10), r"float64 \(10, 10\) from 0 to 1\. The way there: labels = labels\.argmax\(axis=1\)"),
+        (TEN.astype(float), r"float64 \(10,\) from 0 to 9\. The way there: labels = labels\.astype\(int\)"),
+        (torch.arange(10.0), r"float32 \(10,\) from 0 to 9\. The way there: labels = labels\.long\(\)"),
+        (TEN + 1, "from 1 to 10. The way there: labels = labels - 1"),
+        (TEN - 1, "from -1 to 8"),
+        (np.array(config.CLASS_NAMES), r"labels = \[CLASS_NAMES\.index\(each\) for each in labels\]"),
+        (config.CLASS_NAMES, r"labels = \[CLASS_NAMES\.index\(each\) for each in labels\]"),
+        (TEN[:0], "not a single sample"),
+        ([], "not a single sample"),
+        (TEN > 3, r"bool \(10,\)"),
+        (np.int64(3), r"int64 \(\)"),
+        (TEN[:9], "9 labels"),
+        (np.append(TEN, 3), "11 labels"),
+        (TEN[:1], "1 labels"),  # would be compared with every answer
+    ],
+)
+def test_labels_that_are_no_class_numbers_of_the_same_samples_are_refused(name, labels, text):
+    use, answers = (BY_PREDICTIONS | BY_PROBABILITIES)[name], TEN if name in BY_PREDICTIONS else SURE
+    with pytest.raises(ValueError, match=text) as caught:
+        use(labels, answers)
+    assert str(caught.value).startswith(f"{name.split(',')[0]} wants")
+
+
+@pytest.mark.parametrize("name", BY_PREDICTIONS)
+@pytest.mark.parametrize(
+    ("predictions", "text"),
+    [
+        (TEN[:, None], r"predictions\w* = predictions\w*\[:, 0\]"),
+        (SURE, r"predictions\w* = predictions\w*\.argmax\(axis=1\)"),
+        (TEN / 10, r"float64 \(10,\) from 0 to 0\.9"),
+        (TEN + 5, "from 5 to 14"),
+        (TEN[:1], "10 labels, .*1 predictions"),
+        (np.append(TEN, 0), "11 predictions"),
+    ],
+)
+def test_predictions_that_are_no_class_numbers_of_the_same_samples_are_refused(name, predictions, text):
+    with pytest.raises(ValueError, match=text):
+        BY_PREDICTIONS[name](TEN, predictions)
+
+
+@pytest.mark.parametrize("name", BY_PROBABILITIES)
+@pytest.mark.parametrize(
+    ("probabilities", "text"),
+    [
+        (np.eye(10) * 7 - 2, r"rows that sum to -13 to -13\. If these are logits"),
+        (np.log(SURE), r"np\.exp\(log_probabilities\)"),
+        (torch.from_numpy(SURE).log(), r"np\.exp\(log_probabilities\)"),
+        (100 * SURE, "percentages"),
+        (SURE.max(axis=1), r"float64 \(10,\) from 0\.82 to 0\.82\. Give predict"),
+        (SURE[:, :9], r"\(10, 9\)"),
+        (SURE[:1], "10 labels, 1 probabilities"),
+        (SURE[:9], "9 probabilities"),
+        (SURE[None], r"\(1, 10, 10\)"),
+        (TEN, r"int64 \(10,\)"),
+        (np.vstack([SURE[:9], SURE[9:] + 0.1]), "rows that sum to 1 to 2"),
+        (1.1 * np.eye(10) - 0.1 / 9 * (1 - np.eye(10)), "from -0.01"),
+    ],
+)
+def test_what_is_no_table_of_probabilities_is_refused(name, probabilities, text):
+    with pytest.raises(ValueError, match=text):
+        BY_PROBABILITIES[name](TEN, probabilities)
+
+
+@pytest.mark.parametrize("kind", [list, torch.tensor, pd.Series, lambda each: each.astype(np.uint8)])
+def test_lists_tensors_columns_and_small_integers_give_the_same_as_arrays(kind):
+    wrong = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 8])
+    for use in BY_PREDICTIONS.values():
+        pd.testing.assert_series_equal(
+            *(pd.Series([str(use(*pair))]) for pair in [(TEN, wrong), map(kind, (TEN, wrong))])
+        )
+    for use in BY_PROBABILITIES.values():
+        one, other = use(TEN, SURE), use(kind(TEN), torch.from_numpy(SURE))
+        assert str(one) == str(other)
+
+
+def test_rounded_probabilities_are_taken_and_those_of_a_diverged_model_give_nan():
+    assert evaluation.cross_entropy(TEN, SURE.astype(np.float16)) == pytest.approx(-np.log(0.82), abs=1e-3)
+    assert np.isnan(evaluation.cross_entropy(TEN, np.full((10, 10), np.nan)))
