@@ -9,7 +9,7 @@ DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: in a few minutes)"
 	@echo "make test        set up, then run every test, with every notebook executed under FAST=1"
-	@echo "make lab         set up, then open JupyterLab on notebooks/"
+	@echo "make lab         set up, then open JupyterLab on the start page"
 	@echo "make test-full   every test, with every notebook executed with full training"
 	@echo "make slides      build slides of the lessons in runs/slides/"
 	@echo "make exercises   execute the solutions and generate the students' exercises from them"
@@ -19,7 +19,7 @@ help:
 
 setup: .venv/.ready $(DATA)
 
-.venv/.ready: requirements.txt pyproject.toml
+.venv/.ready: requirements.txt pyproject.toml $(wildcard startup/*.p*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, but $(PYTHON) is older or missing. Try: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "Setting up .venv (once; it downloads PyTorch and takes some minutes) ..."
@@ -34,7 +34,7 @@ run: setup
 	$(BIN)/python -m helpers.series run
 
 lab: setup
-	$(BIN)/python -m jupyter lab --notebook-dir=notebooks
+	$(BIN)/python -m jupyter lab --notebook-dir=. notebooks/00_start_here.ipynb
 
 test: setup
 	FAST=1 $(BIN)/python -m pytest
