@@ -387,7 +387,10 @@ def main() -> None:
     os.environ.setdefault("FAST", "1")  # the checks bring small inputs of their own, so the marks are the same
     warnings.simplefilter("ignore")  # of nbformat and SQLAlchemy, which a teacher can do nothing about
     left = mark(arguments.course.resolve(), arguments.assignment, arguments.students)
-    print(f"The marks are in {arguments.course / 'grades.csv'}, a page for each student in its folder feedback/.")
+    print(
+        f"The marks are in {arguments.course / 'grades.csv'}, a page for each student in its folder feedback/.",
+        flush=True,
+    )
     if left:
         raise SystemExit(
             f"Not marked: {', '.join(left)}. Mend what is said above, then run the command with their names."

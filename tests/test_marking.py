@@ -78,9 +78,11 @@ def double(number):
 """
 PRINT = DOUBLE.replace("return", "print(3_000_000 * 'x')\n    return")
 WRITE = PRINT.replace("return", "logging.warning('called'); os.write(2, b'a C++ library')\n    return")
+# The kernel ends a little after the cell, so the check must take a while to notice.
+EXIT = "import time\n\n" + DOUBLE.replace("return", "time.sleep(0.5)\n    return") + "\n\nexit()"
 TEXT = nbformat.writes(assignment())
 SUBMISSIONS = {  # student: (what is handed in, points)
-    "0012": (answered(DOUBLE + "\n\nexit()"), 5),
+    "0012": (answered(EXIT), 5),
     "copies": (with_copied_cells_and_spoilt_metadata(), 5),
     "deletes": (without_a_check(), 3),
     "hangs": (answered(HANG), 3),
