@@ -102,6 +102,16 @@ def test_a_rerun_replaces_its_own_entry_only():
     assert entries[0]["test_accuracy"] == 0.9
 
 
+def test_the_same_model_in_two_lessons_and_two_models_of_a_lesson_all_stay():
+    pairs = [("02_mlp_baseline", "MLP"), ("03_cnn_dropout", "FashionNet"), ("05_error_analysis", "MLP")]
+    for lesson, model in [*reversed(pairs), *pairs]:
+        record(model, lesson=lesson, test_accuracy=0.8)
+    record("MLP", lesson="05_error_analysis", test_accuracy=0.7)
+    entries = results.read_results(results.results_path())
+    assert [(entry["lesson"], entry["model"]) for entry in entries] == pairs
+    assert [entry["test_accuracy"] for entry in entries] == [0.8, 0.8, 0.7]
+
+
 def test_no_results_yet_are_an_empty_list(home):
     assert results.read_results(home / "nothing.json") == []
 

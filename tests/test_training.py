@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import TensorDataset
 
-from helpers import config, data, evaluation, models, training
+from helpers import augment, config, data, evaluation, models, training
 
 pytestmark = pytest.mark.usefixtures("home")
 COLUMNS = ["epoch", "learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
@@ -133,6 +133,35 @@ def test_seed_alone_decides_the_order_and_the_dropout(stripes, make):
         model.load_state_dict(weights)
         losses.append(training.fit(model, stripes(), stripes(), adam(model), 1, 16, seed=seed)["train_loss"].item())
     assert losses[0] == losses[1] != losses[2]
+
+
+def of_seeds(train, make, dataset, **options):
+    """Train a network of the same first weights with the seeds 0, 0, 1 and with none, and return what `train` tells."""
+    config.set_seed(3)
+    weights, told = make().state_dict(), []
+    for seed in ({"seed": 0}, {"seed": 0}, {"seed": 1}, {}):
+        model = make()
+        model.load_state_dict(weights)
+        torch.manual_seed(4)  # what went before must not matter
+        told.append(train(model, dataset, None, adam(model), 1, 16, **seed, **options))
+    return told
+
+
+def test_the_seed_decides_the_order_of_the_images_by_itself(stripes, spy):
+    of_seeds(training.fit, lambda: spy, stripes(40))  # without dropout
+    shown = [torch.cat(spy.inputs[first : first + 3]) for first in range(0, 12, 3)]
+    assert torch.equal(shown[0], shown[1]) and not torch.equal(shown[0], shown[2])
+    assert torch.equal(shown[0], shown[3])  # the seed of the series
+
+
+def test_the_seed_decides_the_dropout_and_the_changed_images_by_itself(stripes):
+    images, labels = stripes(1).tensors
+    alike = TensorDataset(images.repeat(40, 1, 1, 1), labels.repeat(40))  # so that their order changes nothing
+    for make, options in [(models.MLP, {}), (models.LogisticRegression, {"augment": augment.random_shift})]:
+        first, again, other, by_default = (
+            told["train_loss"].item() for told in of_seeds(training.fit, make, alike, **options)
+        )
+        assert first == again == by_default != other
 
 
 def test_a_stopped_training_keeps_what_the_model_has_learned(stripes, linear):
