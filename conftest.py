@@ -2,17 +2,40 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
+
+RUNS = Path(__file__).resolve().parent / "runs"
+# A process that pytest-xdist started works in the folder of the one that started it.
+SHARED = os.environ.get("PYTEST_XDIST_WORKER") and os.environ.get("RUN_NAME", "").startswith("test-")
 
 # Set before `helpers` is imported, and inherited by the kernels that execute the notebooks.
 os.environ.setdefault("FAST", "1")
-os.environ.setdefault("RUN_NAME", "test-full" if os.environ["FAST"] in ("", "0") else "test-fast")
 os.environ["TQDM_DISABLE"] = "1"
+if not SHARED:
+    # A new folder, whatever RUN_NAME says: a lesson cannot lean on what an older run left, two runs at once do not
+    # disturb each other, and what is removed at the end is what this run made.
+    RUNS.mkdir(exist_ok=True)
+    os.environ["RUN_NAME"] = Path(tempfile.mkdtemp(prefix="test-", dir=RUNS)).name
+
+FOLDER = RUNS / os.environ["RUN_NAME"]
 
 
-def pytest_sessionstart(session):
-    """Start without any trained model, so that a lesson cannot lean on what an older run left."""
-    shutil.rmtree(Path(__file__).parent / "runs" / os.environ["RUN_NAME"], ignore_errors=True)
+def pytest_unconfigure():
+    """Remove the folder of this run."""
+    if not SHARED:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+def pytest_ignore_collect(collection_path):
+    """Leave the notebooks alone that are not of the series: they are a student's own."""
+    if collection_path.suffix != ".ipynb":
+        return None
+    from helpers.config import LESSONS, NOTEBOOKS_DIR
+
+    names = ["00_start_here", *LESSONS]
+    series = [folder / f"{name}.ipynb" for folder in (NOTEBOOKS_DIR, NOTEBOOKS_DIR / "solutions") for name in names]
+    return None if collection_path.resolve() in series else True
 
 
 def pytest_collection_modifyitems(items):

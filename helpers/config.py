@@ -7,9 +7,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from helpers.home import check_notebook, folder_for_runs, switched_on
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA_DIR = ROOT / "data"
 NOTEBOOKS_DIR = ROOT / "notebooks"
+
+# The series, in order. Other notebooks that lie beside these are a student's own, and no command touches them.
+LESSONS = [
+    "01_data_exploration",
+    "02_mlp_baseline",
+    "03_cnn_dropout",
+    "04_batchnorm_cnn",
+    "05_error_analysis",
+    "06_training_diagnostics",
+    "07_train_faster",
+]
 
 CLASS_NAMES = [
     "T-shirt/top",
@@ -29,15 +42,16 @@ SEED = 0
 
 # FAST=1 makes every split a small stratified subset and caps the epochs of `fit`.
 # It exists so that all lessons can be executed in minutes, to see that they run.
-FAST = os.environ.get("FAST", "") not in ("", "0")
+FAST = switched_on("FAST")
 FAST_SIZES = {"train": 4_000, "validation": 1_000, "test": 1_000}
 FAST_EPOCHS = 2
 
 # Bars that move would leave their remains in executed notebooks. tqdm's notebook bar does not read its own variable.
-SHOW_PROGRESS_BARS = os.environ.get("TQDM_DISABLE", "") in ("", "0")
+SHOW_PROGRESS_BARS = not switched_on("TQDM_DISABLE")
 
 # What a short run or a test trains must never stand in for the real thing, so each has its own folder.
-RUNS_DIR = ROOT / "runs" / os.environ.get("RUN_NAME", "fast" if FAST else "full")
+RUNS_DIR = folder_for_runs(os.environ.get("RUN_NAME") or ("fast" if FAST else "full"))
+check_notebook(RUNS_DIR)
 
 
 def set_seed(seed: int = SEED) -> None:

@@ -15,7 +15,7 @@ EXERCISES = config.NOTEBOOKS_DIR / "exercises"
 
 def solution_paths() -> list[Path]:
     """Return the notebooks of the solutions in order."""
-    return sorted(SOLUTIONS.glob("[0-9][0-9]_*.ipynb"))
+    return [SOLUTIONS / f"{name}.ipynb" for name in config.LESSONS]
 
 
 def student_version(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:

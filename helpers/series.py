@@ -35,7 +35,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 def lesson_paths() -> list[Path]:
     """Return the lessons' notebooks in order."""
-    return sorted(config.NOTEBOOKS_DIR.glob("0[1-9]_*.ipynb"))
+    return [config.NOTEBOOKS_DIR / f"{name}.ipynb" for name in config.LESSONS]
 
 
 def code_hash(notebook: nbformat.NotebookNode) -> str:

@@ -1,14 +1,8 @@
 """Settings and small data sets that the tests share."""
 
 import filecmp
-import os
 import shutil
 import weakref
-
-# Set before `helpers` is imported, and inherited by the kernels that execute the notebooks.
-os.environ.setdefault("FAST", "1")
-os.environ.setdefault("TQDM_DISABLE", "1")
-os.environ.setdefault("RUN_NAME", "test-full" if os.environ["FAST"] in ("", "0") else "test-fast")
 
 import matplotlib
 import matplotlib.pyplot as plt

@@ -8,9 +8,12 @@ import pytest
 
 from helpers import config, memory
 
+# Without huge pages, which Linux gives or not as the memory lies at that moment: one of them stands for 512 pages.
 PROGRAM = """
-import resource, sys
+import ctypes, resource, sys
 import numpy as np
+PR_SET_THP_DISABLE = 41
+ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
 from helpers.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     print(keep_freed_memory())

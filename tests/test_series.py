@@ -20,6 +20,7 @@ def lessons(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     monkeypatch.setattr(series.config, "NOTEBOOKS_DIR", folder)
     monkeypatch.setattr(series.config, "RUNS_DIR", tmp_path / "runs")
+    monkeypatch.setattr(series.config, "LESSONS", [])
     monkeypatch.setattr(series.config, "FAST", False)
     monkeypatch.setattr(series, "COPIES", tmp_path / "runs" / "notebooks")
     monkeypatch.setattr(series, "TIMES_OF_THIS_RUN", tmp_path / "runs" / "run_times.json")
@@ -35,6 +36,8 @@ def lessons(tmp_path, monkeypatch):
         opening = new_markdown_cell("# Title\n<!--run-time-->?<!--/run-time--> on two cores.")
         notebook = new_notebook(cells=[opening, *map(new_code_cell, code)])
         nbformat.write(notebook, folder / f"{name}.ipynb")
+        if folder / f"{name}.ipynb" != series.START:
+            series.config.LESSONS.append(name)
         return folder / f"{name}.ipynb"
 
     return add
