@@ -151,7 +151,8 @@ class ExecuteToTheEnd(Execute):
         room = MOST_OUTPUT - self.written[cell_index]
         size = len(str(content))
         self.written[cell_index] += size
-        if size > room:
+        # A small result may be the points that a check gives for half an answer.
+        if size > room and not (msg["msg_type"] == "execute_result" and size < 1_000):
             if room < 0:
                 return None
             text = content["text"][:room] if msg["msg_type"] == "stream" else ""
@@ -163,7 +164,8 @@ class ExecuteToTheEnd(Execute):
 def grade_id(cell: NotebookNode) -> str | None:
     """Return the name by which nbgrader knows a cell, or None."""
     metadata = cell.metadata.get("nbgrader")
-    return metadata.get("grade_id") if isinstance(metadata, dict) else None
+    name = metadata.get("grade_id") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def stopped(error: Exception) -> NotebookNode:
@@ -237,6 +239,8 @@ def why_not(folder: Path, expected: list[str]) -> str:
     student, assignment = folder.parent.name, folder.name
     if not USABLE.fullmatch(student):
         return "nbgrader takes no comma, [, ], * or ? in a name, and no space at its ends. Rename the folder."
+    if folder.parent.is_file():
+        return f"it lies in submitted/ itself. Move it to submitted/STUDENT/{assignment}/{expected[0]}"
     if not folder.is_dir():
         return (
             f"there is no folder {assignment} in submitted/{student}; there is {listing(folder.parent)}. "
@@ -290,17 +294,28 @@ def remarks(submitted: Path, marked: Path, gradebook: Gradebook, assignment: str
     for cell in cells:
         if trouble(cell):
             found.append(f"{cell_name(cell)} {trouble(cell)}; the rest was marked without it")
-        if any(LEFT_OUT in output.get("text", "") for output in cell.get("outputs", [])):
+        text = "".join(output.get("text", "") for output in cell.get("outputs", []))
+        if LEFT_OUT in text or "... Output truncated ..." in text:  # the latter is nbgrader's, after 1000 lines
             found.append(f"{cell_name(cell)} printed very much: only the beginning is in the feedback")
     return found
 
 
 def mark_student(app: NbGrader, student: str, expected: list[str], log: TextIO) -> bool:
     """Mark one student, print the points or why there are none, and say whether it worked."""
+    print(f"{student}: ", end="", flush=True)
+    try:
+        lines = outcome(app, student, expected, log)
+    except Exception as error:  # whatever it is, the others are still to be marked
+        lines = [f"NOT MARKED: {type(error).__name__}: {error}. Look at what was handed in, or mark it by hand."]
+    print(*lines, sep="\n    ", flush=True)
+    return not lines[0].startswith("NOT MARKED")
+
+
+def outcome(app: NbGrader, student: str, expected: list[str], log: TextIO) -> list[str]:
+    """Mark one student; return the points and what to know about them, or why there are none."""
     coursedir, assignment = app.coursedir, app.coursedir.assignment_id
     folder = Path(coursedir.format_path(coursedir.submitted_directory, student, assignment))
     marked = Path(coursedir.format_path(coursedir.autograded_directory, student, assignment))
-    print(f"{student}: ", end="", flush=True)
     reason = why_not(folder, expected)
     if not reason:
         with temp_attrs(coursedir, student_id=student):
@@ -308,15 +323,11 @@ def mark_student(app: NbGrader, student: str, expected: list[str], log: TextIO) 
         if error:
             reason = f"nbgrader stopped with {error}. Look at the notebook (marking.log says more), or mark it by hand."
     if reason:
-        print(f"NOT MARKED: {reason}", flush=True)
-        return False
+        return [f"NOT MARKED: {reason}"]
     with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
         submission = gradebook.find_submission(assignment, student)
-        print(f"{submission.score:g} of {submission.max_score:g} points", flush=True)
-        for name in expected:
-            for remark in remarks(folder / name, marked / name, gradebook, assignment):
-                print(f"    {remark}", flush=True)
-    return True
+        said = [remark for name in expected for remark in remarks(folder / name, marked / name, gradebook, assignment)]
+        return [f"{submission.score:g} of {submission.max_score:g} points", *said]
 
 
 def mark(course: Path, assignment: str, students: list[str]) -> list[str]:
@@ -357,7 +368,7 @@ def mark(course: Path, assignment: str, students: list[str]) -> list[str]:
                 f"Enter it first: in the folder of the course, nbgrader generate_assignment {assignment}"
             ) from None
     submitted = course / app.coursedir.submitted_directory
-    everyone = sorted(path.name for path in submitted.glob("[!.]*") if path.is_dir())
+    everyone = sorted(path.name for path in submitted.glob("[!.]*") if path.is_dir() or path.suffix.lower() == ".ipynb")
     unknown = set(students) - set(everyone)
     if unknown or not everyone:
         raise SystemExit(
@@ -387,10 +398,7 @@ def main() -> None:
     os.environ.setdefault("FAST", "1")  # the checks bring small inputs of their own, so the marks are the same
     warnings.simplefilter("ignore")  # of nbformat and SQLAlchemy, which a teacher can do nothing about
     left = mark(arguments.course.resolve(), arguments.assignment, arguments.students)
-    print(
-        f"The marks are in {arguments.course / 'grades.csv'}, a page for each student in its folder feedback/.",
-        flush=True,
-    )
+    print(f"The marks are in {arguments.course / 'grades.csv'}, a page for each student in feedback/.", flush=True)
     if left:
         raise SystemExit(
             f"Not marked: {', '.join(left)}. Mend what is said above, then run the command with their names."

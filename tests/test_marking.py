@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sysconfig
+from collections import Counter
 
 import nbformat
 import pytest
@@ -56,6 +57,7 @@ def with_copied_cells_and_spoilt_metadata():
     notebook.cells[2].metadata.nbgrader.solution = True  # which nbgrader would no longer restore
     notebook.cells[2].source = "pass"
     del notebook.cells[4].metadata.nbgrader["points"]
+    notebook.cells[0].metadata["nbgrader"] = {"grade_id": ["double"]}
     notebook.cells.insert(1, copy.deepcopy(notebook.cells[1]))
     notebook.cells.append(marked_cell("of_another_lesson", "1 + 1", solution=True))
     return notebook
@@ -103,6 +105,7 @@ NOT_MARKED = {  # student: what the line contains
     **dict.fromkeys(UNREADABLE, "Ask for it again"),
     "Doe, Jane": "Rename the folder",
     "group [1]": "Rename the folder",
+    "loose.ipynb": "Move it to submitted/STUDENT/numbers/numbers.ipynb",
     "nothing": "no folder numbers in submitted/nothing; there is nothing",
     "other folder": '"exercise/numbers.ipynb"',
     "renamed": '"numbers (1).ipynb"',
@@ -140,6 +143,7 @@ def course(tmp_path_factory):
     hand_in(course, "Doe, Jane", assignment())
     hand_in(course, "group [1]", assignment())
     (course / "submitted" / "nothing").mkdir()
+    (course / "submitted" / "loose.ipynb").write_text(TEXT, encoding="utf-8")
     (course / "submitted" / ".DS_Store").write_bytes(b"\x00\x80")
     return course
 
@@ -208,6 +212,18 @@ def test_what_was_printed_is_in_the_feedback_up_to_a_limit(course, marked):
     assert "SystemExit" in cell_output(course, "raises", "error")
     page = (course / "feedback" / "writes" / "numbers" / "numbers.html").read_text(encoding="utf-8")
     assert "WARNING:root:imported" in page and "a C++ library" in page
+
+
+def test_the_points_that_a_check_returns_count_behind_much_output():
+    executor = marking.ExecuteToTheEnd()
+    executor.written, executor.clear_before_next_output = Counter({0: 2_000_000}), False
+    for text, kept in {"0.5": 1, 2_000 * "x": 0}.items():
+        content = {"data": {"text/plain": text}, "metadata": {}, "execution_count": 1}
+        kind = "execute_result"
+        message = {"msg_type": kind, "header": {"msg_type": kind}, "parent_header": {}, "content": content}
+        outputs = []
+        executor.output(outputs, message, None, 0)
+        assert len(outputs) == kept
 
 
 def cell_output(course, student, kind):
