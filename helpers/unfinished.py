@@ -25,4 +25,4 @@ def how_far(model: nn.Module) -> str | None:
 
 def unfinished_models() -> list[str]:
     """Return the models of this session whose training ended early, such as "MLP in epoch 3 of 12"."""
-    return [f"{type(model).__name__} in {text}" for model, text in _HOW_FAR.items()]
+    return sorted({f"{type(model).__name__} in {text}" for model, text in _HOW_FAR.items()})
