@@ -195,3 +195,53 @@ def test_mcnemar_is_the_exact_binomial_of_the_samples_that_differ():
 def test_mcnemar_of_two_equal_models_finds_nothing():
     labels = np.arange(10)
     assert evaluation.mcnemar(labels, labels, labels) == {"only_a_right": 0, "only_b_right": 0, "p_value": 1.0}
+
+
+@pytest.fixture
+def many():
+    """Make 400 samples of a model that is too sure of some and too unsure of others: labels, predictions, probabilities."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 10, 400)
+    logits = random.uniform(0.5, 3, (400, 1)) * (random.normal(size=(400, 10)) + 2 * np.eye(10)[labels])
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return labels, probabilities.argmax(axis=1), probabilities
+
+
+def test_confused_pairs_are_five_unless_told_otherwise_and_never_more(many):
+    labels, predictions, _ = many
+    pairs = evaluation.confused_pairs(labels, predictions, top=90)
+    assert len(pairs) > 8 and pairs["count"].is_monotonic_decreasing
+    assert pairs["count"].sum() == (labels != predictions).sum()
+    assert evaluation.confused_pairs(labels, predictions, top=0).empty
+    for number in (1, 3, 8):
+        assert evaluation.confused_pairs(labels, predictions, top=number).equals(pairs[:number])
+    assert evaluation.confused_pairs(labels, predictions).equals(pairs[:5])
+
+
+def test_classes_that_never_occur_have_scores_of_zero_in_the_table(six_samples):
+    table = evaluation.per_class_table(*six_samples)
+    assert (table.loc["Trouser", ["images", "errors", "precision", "recall", "f1"]] == 0).all()
+    assert (table.loc["Coat", ["precision", "recall", "f1"]] == 0).all()
+
+
+def test_there_are_fifteen_bins_unless_told_otherwise(many):
+    labels, _, probabilities = many
+    assert evaluation.reliability_table(labels, probabilities).equals(
+        evaluation.reliability_table(labels, probabilities, 15)
+    )
+    errors = {bins: evaluation.expected_calibration_error(labels, probabilities, bins) for bins in (10, 15)}
+    assert evaluation.expected_calibration_error(labels, probabilities) == errors[15] != errors[10]
+
+
+def test_too_little_confidence_counts_as_much_as_too_much():
+    sure, unsure = confident(0.9, 1), confident(0.6, 1)
+    labels = np.array([1, 0, 1, 1])  # sure and half right: 0.4 too much; unsure and all right: 0.4 too little
+    error = evaluation.expected_calibration_error(labels, np.array([sure, sure, unsure, unsure]))
+    assert error == pytest.approx(0.4)
+
+
+def test_equal_confidences_keep_the_order_of_the_data():
+    probabilities = np.array([confident(0.5, 1)] * 40)
+    labels = np.array([1, 0] * 20)
+    found = evaluation.accuracy_by_coverage(labels, probabilities)["accuracy"]
+    assert found.tolist() == pytest.approx([math.ceil(number / 2) / number for number in range(1, 41)])

@@ -222,6 +222,15 @@ def test_fast_caps_the_epochs_and_says_so(stripes, linear, monkeypatch, capsys):
     model = linear()
     assert len(training.fit(model, stripes(20), stripes(10), adam(model), epochs=20, batch_size=20)) == 2
     assert "FAST=1: 2 of 20 epochs." in capsys.readouterr().out
+    assert len(training.fit(model, stripes(20), stripes(10), adam(model), epochs=1, batch_size=20)) == 1
+    assert "FAST" not in capsys.readouterr().out
+
+
+def test_of_several_learning_rates_the_history_holds_the_first(stripes, linear):
+    model = linear()
+    groups = [{"params": [model[1].weight], "lr": 0.3}, {"params": [model[1].bias], "lr": 0.2}]
+    history = training.fit(model, stripes(20), None, torch.optim.SGD(groups), 1, 20)
+    assert history["learning_rate"].tolist() == [0.3]
 
 
 def test_bfloat16_is_used_in_the_forward_pass_only(stripes, monkeypatch, spy):
