@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup run lab test test-full notebooks exercises slides bench-sources bench-steps bench-speed audit
+.PHONY: help setup moved run lab test test-full notebooks exercises slides bench-sources bench-steps bench-speed audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: in a few minutes)"
@@ -17,24 +17,35 @@ help:
 	@echo "make audit       try the lessons' claims under other seeds and number formats (some hours; it resumes)"
 	@echo "make notebooks   full run that rewrites the committed outputs, the results and the tables in README and INSTRUCTORS"
 
-setup: .venv/.ready $(DATA)
+setup: moved $(DATA)
+
+# An environment holds the full path of its folder, which .venv/.ready remembers.
+moved: .venv/.ready
+	@[ "$$(cat .venv/.ready)" = "$$(pwd -P)" ] || { \
+		echo "The folder was renamed, moved or copied since .venv was set up: adapting .venv to it ..."; \
+		$(BIN)/python -P helpers/moved.py && pwd -P > .venv/.ready; } || \
+		{ echo "If this comes again, delete the folder .venv: the next make sets it up anew."; exit 1; }
 
 .venv/.ready: requirements.txt pyproject.toml $(wildcard startup/*.p*)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@[ -w . ] || { echo "This folder cannot be written. Copy the whole project to a folder of your own."; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, but $(PYTHON) is older or missing. Try: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "Setting up .venv (once; it downloads PyTorch and takes some minutes) ..."
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
-	@touch .venv/.ready
+	"$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt || \
+		{ echo "The packages could not be installed; pip says why above. If it found no torch, there is none for this system" \
+		"or this version of Python: see 'Two commands' in README.md. Otherwise go online and try again."; exit 1; }
+	@pwd -P > .venv/.ready
 
-$(DATA): | .venv/.ready
+$(DATA): | moved
 	$(BIN)/python -m helpers.data
 
 run: setup
 	$(BIN)/python -m helpers.series run
 
 lab: setup
-	$(BIN)/python -m jupyter lab --notebook-dir=. notebooks/00_start_here.ipynb
+	@[ "$$(id -u)" != 0 ] || echo "You are root, so Jupyter gets --allow-root. A normal account is safer."
+	$(BIN)/python -m jupyterlab --notebook-dir=. $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks/00_start_here.ipynb
 
 test: setup
 	FAST=1 $(BIN)/python -m pytest

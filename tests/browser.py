@@ -93,7 +93,7 @@ def answers(address: str) -> bool:
 
 
 @contextmanager
-def running(command: list[str], address: str, folder: Path, seconds: float = 60):
+def running(command: list[str], address: str, folder: Path, start_in: Path | None = None, seconds: float = 60):
     """Run a server until the block ends, with short runs of its own and all its files in one folder.
 
     Parameters
@@ -104,6 +104,8 @@ def running(command: list[str], address: str, folder: Path, seconds: float = 60)
         Must answer before the block begins.
     folder : Path
         Takes the server's log, and what it would else write to the home folder.
+    start_in : Path, optional
+        The server's working directory.
     seconds : float
         How long to wait for the answer.
 
@@ -122,6 +124,7 @@ def running(command: list[str], address: str, folder: Path, seconds: float = 60)
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
+            cwd=start_in,
             start_new_session=True,  # a group of its own, so that it can be ended with everything it started
         )
     try:

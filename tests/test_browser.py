@@ -1,20 +1,31 @@
 """What a student sees: the notebooks in a real JupyterLab, and a lesson as a Voila page, in a real Chromium."""
 
+import posixpath
+import re
 import secrets
+import shlex
 import shutil
 import statistics
 from contextlib import suppress
+from urllib.parse import quote
 
 import nbformat
 import pytest
-from browser import chromium, control, free_port, new_page, picture, running, seconds_to_new_picture, trouble
+from browser import answers, chromium, control, free_port, new_page, picture, running, seconds_to_new_picture, trouble
 from playwright.sync_api import Error, TimeoutError
 
-from helpers import config
+from helpers import config, exercises, series
 
 # A widget answers far sooner; a busy machine may take its time, a broken widget never answers.
 ANSWER_LIMIT = 3.0
+NOTEBOOKS = [series.START, *series.lesson_paths(), *exercises.solution_paths()]
+NOTEBOOKS += [exercises.EXERCISES / path.name for path in exercises.solution_paths()]
+PAGES = [*NOTEBOOKS, *config.ROOT.glob("*.md"), *config.ROOT.glob("[!.]*/README.md")]
 READY = "Python 3 (ipykernel) | Idle"  # JupyterLab's status bar
+
+
+def read(path):
+    return path.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +43,71 @@ def page(browser):
 
 
 @pytest.fixture(scope="module")
-def notebooks(browser, tmp_path_factory):
-    """Copy all notebooks, since JupyterLab saves what it opens. Comes after the browser, which may be missing."""
-    folder = tmp_path_factory.mktemp("series") / "notebooks"
-    shutil.copytree(config.NOTEBOOKS_DIR, folder, ignore=shutil.ignore_patterns(".*"))
+def project(tmp_path_factory):
+    """Copy all pages of the project, each in its place, since JupyterLab saves what it opens."""
+    folder = tmp_path_factory.mktemp("project")
+    for path in PAGES:
+        copied = folder / path.relative_to(config.ROOT)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copied)
     return folder
 
 
+def arguments_of(command):
+    """Return the arguments of `jupyter lab` in a line of the Makefile or the README."""
+    return shlex.split(command.split("jupyter lab")[1], comments=True)
+
+
 @pytest.fixture(scope="module")
-def lab(notebooks, tmp_path_factory):
-    """Start JupyterLab and make the function that gives a notebook's address."""
+def server(project, tmp_path_factory):
+    """Start JupyterLab as `make lab` does and make the function that gives an address."""
     address, token = f"http://127.0.0.1:{(port := free_port())}", secrets.token_hex(16)
-    command = ["jupyter", "lab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={notebooks}"]
+    [line] = [line for line in read(config.ROOT / "Makefile").splitlines() if "jupyter lab" in line]
+    command = ["jupyter", "lab", *arguments_of(line), "--no-browser", "--allow-root"]
     command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
     # Only for the test of many notebooks: it lets the page's own commands open the next one.
     command += ["--LabApp.expose_app_in_browser=True"]
-    with running(command, f"{address}/api/status?token={token}", tmp_path_factory.mktemp("lab")):
-        yield lambda place: f"{address}/lab{place}?reset&token={token}"
+    with running(command, f"{address}/api/status?token={token}", tmp_path_factory.mktemp("lab"), project):
+        yield lambda place: f"{address}{quote(place)}?reset&token={token}"
+
+
+@pytest.fixture(scope="module")
+def lab(browser, server):
+    """Make the function that gives the address of a page in JupyterLab. Without a browser the test is skipped."""
+    return lambda place: server(f"/lab{place}")
+
+
+def links(path):
+    """Return what the links of a page inside the project lead to, as paths from the project's folder."""
+    text = read(path)
+    if path.suffix == ".ipynb":
+        cells = nbformat.reads(text, as_version=4).cells
+        outputs = [
+            output.get("data", {}).get("text/markdown", "") for cell in cells for output in cell.get("outputs", [])
+        ]
+        text = "\n".join([*(cell.source for cell in cells if cell.cell_type == "markdown"), *outputs])
+    targets = re.findall(r"\]\(([^)#\s]+)", text)
+    inside = [target for target in targets if not re.match("[a-z]+:", target)]
+    return {posixpath.normpath(path.relative_to(config.ROOT).parent.joinpath(target).as_posix()) for target in inside}
+
+
+def test_every_link_leads_to_a_file_that_jupyterlab_shows(server):
+    targets = {target: path for path in PAGES for target in links(path)}
+    assert "README.md" in targets and "notebooks/exercises/01_data_exploration.ipynb" in targets
+    served = {path.relative_to(config.ROOT).as_posix() for path in PAGES}
+    broken = {}
+    for target, page in targets.items():
+        there = target in served and answers(server(f"/api/contents/{target}"))
+        # What is no page is not copied; in the project it has its place below the same folder.
+        if not there and (target in served or target.startswith("..") or not (config.ROOT / target).exists()):
+            broken[target] = page.name
+    assert broken == {}
+
+
+def test_the_command_in_the_readme_starts_jupyterlab_as_make_does():
+    lines = [read(config.ROOT / name).splitlines() for name in ("Makefile", "README.md")]
+    make, readme = ([line for line in found if "jupyter lab" in line] for found in lines)
+    assert [arguments_of(line) for line in readme] == [arguments_of(line) for line in make]
 
 
 def show_seconds(capsys, where, seconds):
@@ -78,7 +137,7 @@ def prompts(page):
 
 
 def test_a_widget_answers_in_jupyterlab(lab, page, capsys):
-    page.goto(lab("/tree/02_mlp_baseline.ipynb"))
+    page.goto(lab("/tree/notebooks/02_mlp_baseline.ipynb"))
     page.get_by_text(READY).wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -107,7 +166,7 @@ def run(page, command, arguments=None):
 
 def open_notebook(page, path):
     """Open a notebook in the JupyterLab of the page; wait until all its cells are drawn and its kernel is there."""
-    cells = nbformat.read(config.NOTEBOOKS_DIR / path, as_version=4).cells
+    cells = nbformat.read(config.ROOT / path, as_version=4).cells
     run(page, "docmanager:open", {"path": path, "factory": "Notebook"})
     drawn = """count => {
         const cells = [...document.querySelectorAll('.jp-Notebook .jp-Cell')];
@@ -121,8 +180,7 @@ def open_notebook(page, path):
 
 
 def test_every_notebook_opens_without_an_error(lab, page):
-    paths = sorted(path.relative_to(config.NOTEBOOKS_DIR).as_posix() for path in config.NOTEBOOKS_DIR.rglob("*.ipynb"))
-    paths = [path for path in paths if "/." not in f"/{path}"]
+    paths = sorted(path.relative_to(config.ROOT).as_posix() for path in NOTEBOOKS)
     assert len(paths) >= 6
     page.goto(lab(""))
     page.locator("#jp-main-dock-panel").wait_for()
@@ -152,9 +210,17 @@ def open_voila(page, address):
     pytest.fail("Voila gave no page in three attempts.")
 
 
-def test_a_lesson_works_as_a_voila_page(notebooks, page, tmp_path, capsys):
+def test_the_link_to_the_readme_on_the_start_page_opens_it(lab, page):
+    page.goto(lab("/tree/notebooks/00_start_here.ipynb"))
+    page.get_by_text(READY).wait_for()
+    page.get_by_role("link", name="README").click()
+    page.get_by_role("tab", name="README.md").wait_for()
+    assert trouble(page) == []
+
+
+def test_a_lesson_works_as_a_voila_page(project, page, tmp_path, capsys):
     address = f"http://127.0.0.1:{(port := free_port())}"
-    command = ["voila", str(notebooks), "--no-browser", "--show_tracebacks=True", f"--port={port}"]
+    command = ["voila", str(project / "notebooks"), "--no-browser", "--show_tracebacks=True", f"--port={port}"]
     with running(command, address, tmp_path):
         open_voila(page, f"{address}/voila/render/01_data_exploration.ipynb")
         page.locator(".widget-interact img").wait_for()
