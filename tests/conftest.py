@@ -41,6 +41,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setattr(config, "FAST", False)
     # Models that other tests stopped are none of this one's.
     monkeypatch.setattr(unfinished, "_HOW_FAR", weakref.WeakKeyDictionary())
+    monkeypatch.setattr(unfinished, "_LAST_STOPPED", {})
     return tmp_path
 
 

@@ -253,6 +253,12 @@ def test_a_claim_about_an_unfinished_model_is_left_undecided(stripes, monkeypatc
         assert results.OTHERWISE in capsys.readouterr().out
 
 
+def test_figures_that_outlive_a_stopped_model_are_left_undecided_too(stripes, capsys):
+    accuracies = [train(stripes, Pressed(()), presses)["validation_accuracy"].iloc[-1] for presses in ({2}, {3})]
+    results.claim("Both are good.", holds=min(accuracies) > 1)
+    assert "Not decided, as a training was stopped (Pressed in epoch 1 of 3)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("rows", [0, 1, 2])
 def test_an_unfinished_checkpoint_of_an_earlier_version_is_trained_anew(stripes, monkeypatch, capsys, rows):
     recipe = {**checkpoints.RECIPES["mlp"], "model": "LogisticRegression", "epochs": 3, "batch_size": 20}
