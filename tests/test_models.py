@@ -265,7 +265,7 @@ def test_every_network_is_restated_here():
 
 
 @pytest.mark.parametrize("name", IN_PLAIN)
-def test_in_training_mode_outputs_gradients_and_running_statistics_are_those_of_plain_arithmetic(name):
+def test_in_training_mode_outputs_gradients_and_running_statistics_are_plain_arithmetic(name):
     make, restated = IN_PLAIN[name]
     torch.manual_seed(0)
     model = make().double()
