@@ -1,34 +1,108 @@
-"""Setting up with make: what a user reads where it cannot work."""
+"""The Makefile in a folder that was renamed, cannot be written or belongs to root, and the environment's commands."""
 
+import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
-from helpers import config
+from helpers import config, moved
+
+pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="make is not here")
+NAMES = ["plain", "a space", 'it\'s $HOME #1 (ü) & "co"']
 
 
-@pytest.mark.parametrize(("status", "told"), [(1, True), (0, False)])
-def test_where_no_pytorch_is_to_be_had_the_last_words_say_so(status, told, tmp_path):
-    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
-        shutil.copy(config.ROOT / name, tmp_path)
-    (tmp_path / ".venv").mkdir()
-    python = tmp_path / "python"
-    python.write_text(
-        f'#!/bin/sh\ncase "$*" in *"pip install"*) echo "ERROR: No matching distribution"; exit {status};; esac\n'
-    )
-    python.chmod(0o755)
-    # In place of Python a script that fails where pip would.
-    command = ["make", f"PYTHON={python}", f"BIN={tmp_path}", ".venv/.ready"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode != 0) is told
-    last = done.stdout.rstrip().splitlines()[-1]
-    assert last.startswith("The packages could not be installed") is told
-    assert ("README.md" in last) is told and (tmp_path / ".venv" / ".ready").exists() is not told
+@pytest.fixture
+def project(tmp_path):
+    """Return a function that makes a project whose environment notes how its Python is called."""
+
+    def make(name):
+        folder = tmp_path / name
+        for path in ("data/FashionMNIST/raw", ".venv/bin", "notebooks", "helpers"):
+            (folder / path).mkdir(parents=True)
+        (folder / "data/FashionMNIST/raw/t10k-labels-idx1-ubyte").touch()
+        for file in ("requirements.txt", "pyproject.toml"):
+            (folder / file).touch()
+        shutil.copy(config.ROOT / "Makefile", folder)
+        python = folder / ".venv/bin/python"
+        python.write_text('#!/bin/sh\necho "$@" >> calls.txt\n')
+        python.chmod(0o755)
+        (folder / ".venv/.ready").write_text(f"{folder}\n")
+        return folder
+
+    return make
 
 
-def test_the_readme_says_where_it_runs():
-    readme = " ".join((config.ROOT / "README.md").read_text(encoding="utf-8").split())
-    for system in ("64-bit Linux", "Apple silicon", "Intel processor", "Windows on ARM", "32-bit", "Alpine"):
-        assert system in readme
-    assert "No matching distribution found for torch" in readme
+def run_make(folder, *words):
+    (folder / "calls.txt").unlink(missing_ok=True)
+    pipe = subprocess.PIPE
+    done = subprocess.run(["make", *words], cwd=folder, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+    calls = folder / "calls.txt"
+    return done.returncode, done.stdout, calls.read_text().splitlines() if calls.exists() else []
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("target", ["setup", "run", "lab"])
+def test_after_a_move_the_environment_is_adapted_once(name, target, project):
+    folder = project("before")
+    assert "-P helpers/moved.py" not in run_make(folder, target)[2]
+    folder = folder.rename(folder.parent / name)
+    status, said, calls = run_make(folder, target)
+    assert (status, calls[0]) == (0, "-P helpers/moved.py") and "renamed, moved or copied" in said
+    status, said, calls = run_make(folder, target)
+    assert status == 0 and "-P helpers/moved.py" not in calls and "renamed" not in said
+
+
+def test_an_environment_that_cannot_be_adapted_is_told_and_tried_again(project):
+    folder = project("before")
+    folder = folder.rename(folder.parent / "after")
+    (folder / ".venv/bin/python").unlink()
+    for _ in range(2):
+        status, said, _ = run_make(folder, "run")
+        assert status != 0 and "delete the folder .venv" in said
+
+
+def test_root_gets_the_option_that_jupyter_asks_it_for(project, tmp_path, monkeypatch):
+    folder = project("plain")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for user, allowed in (("0", True), ("1000", False)):
+        (tmp_path / "id").write_text(f"#!/bin/sh\necho {user}\n")
+        (tmp_path / "id").chmod(0o755)
+        _, said, [call] = run_make(folder, "lab")
+        assert call.startswith("-m jupyterlab ") and ("--allow-root" in call, "You are root" in said) == (allowed,) * 2
+
+
+def test_a_missing_python_is_told(project):
+    folder = project("plain")
+    shutil.rmtree(folder / ".venv")
+    status, said, _ = run_make(folder, "run", "PYTHON=no-such-python")
+    assert status != 0 and "Python 3.11 or newer is needed, but no-such-python is older or missing" in said
+
+
+def test_commands_are_written_for_the_python_that_runs(tmp_path):
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    (folder / "pytest").write_text("#!/gone/python\n")
+    moved.write_scripts(folder)
+    assert {"jupyter", "jupyter-lab", "nbgrader", "alembic", "pytest"} <= {path.name for path in folder.iterdir()}
+    said = subprocess.run([folder / "pytest", "--version"], capture_output=True, text=True, check=True)
+    assert "pytest" in said.stdout + said.stderr and sys.executable in (folder / "pytest").read_text()
+
+
+def test_line_ends_are_those_of_unix_on_every_system(tmp_path):
+    git = ["git", "-c", "core.autocrlf=true", "-c", "user.name=a", "-c", "user.email=a@b"]
+    if not shutil.which("git"):
+        pytest.skip("git is not here")
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    for name in (".gitattributes", "Makefile", "conftest.py", ".ci/run", "notebooks/00_start_here.ipynb"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(config.ROOT / name, source / name)
+    (source / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *words], cwd=source, check=True, capture_output=True)
+    subprocess.run([*git, "clone", "-q", source, target], check=True, capture_output=True)
+    files = [path for path in target.rglob("*") if path.is_file() and ".git" not in path.parts]
+    assert len(files) == 6
+    assert [path.name for path in files if b"\r\n" in path.read_bytes()] == ["picture.png"]
