@@ -6,6 +6,7 @@ nbgrader does the marking. Two of its preprocessors are replaced, and what it ca
 """
 
 import argparse
+import asyncio
 import contextlib
 import copy
 import glob
@@ -151,6 +152,9 @@ class ExecuteToTheEnd(Execute):
         room = MOST_OUTPUT - self.written[cell_index]
         size = len(str(content))
         self.written[cell_index] += size
+        if self.written[cell_index] > 100 * MOST_OUTPUT >= self.written[cell_index] - size:
+            # What is not yet read waits in the memory of this process.
+            self.interruption = asyncio.ensure_future(self.km.interrupt_kernel())
         # A small result may be the points that a check gives for half an answer.
         if size > room and not (msg["msg_type"] == "execute_result" and size < 1_000):
             if room < 0:

@@ -1,5 +1,6 @@
 """Marking a class with nbgrader: whatever a submission does, the others are marked, and right answers have points."""
 
+import asyncio
 import contextlib
 import copy
 import csv
@@ -8,6 +9,7 @@ import os
 import re
 import sysconfig
 from collections import Counter
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -224,6 +226,29 @@ def test_the_points_that_a_check_returns_count_behind_much_output():
         outputs = []
         executor.output(outputs, message, None, 0)
         assert len(outputs) == kept
+
+
+def test_an_endless_output_is_interrupted_once():
+    interrupted = []
+
+    async def interrupt_kernel():
+        interrupted.append(True)
+
+    async def print_much(count):
+        executor = marking.ExecuteToTheEnd()
+        executor.km = SimpleNamespace(interrupt_kernel=interrupt_kernel)
+        executor.written, executor.clear_before_next_output = Counter(), False
+        for _ in range(count):
+            content = {"name": "stdout", "text": text}
+            message = {"msg_type": "stream", "header": {"msg_type": "stream"}, "parent_header": {}, "content": content}
+            executor.output([], message, None, 0)
+        await asyncio.sleep(0.01)
+
+    text = 10_000_000 * "x"
+    asyncio.run(print_much(5))
+    assert interrupted == []
+    asyncio.run(print_much(15))
+    assert interrupted == [True]
 
 
 def cell_output(course, student, kind):
