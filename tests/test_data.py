@@ -162,6 +162,14 @@ def test_shuffled_loader_has_a_new_order_each_epoch_and_the_same_for_the_same_se
     assert orders(seed=2)[0] != first
 
 
+def test_a_loader_shuffles_when_asked_to_and_by_the_seed_of_the_series():
+    def order(**options):
+        return [batch[0].tolist() for batch in data.make_loader(TensorDataset(torch.arange(50)), 20, **options)]
+
+    assert sum(order(), []) == list(range(50))
+    assert order(shuffle=True) == order(shuffle=True, seed=config.SEED) != order(shuffle=True, seed=config.SEED + 3)
+
+
 def test_shuffled_images_keep_their_labels(stripes):
     for images, labels in data.make_loader(stripes(40), 7, shuffle=True):
         for image, label in zip(images, labels, strict=True):
