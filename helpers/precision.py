@@ -1,11 +1,15 @@
 """Choose float32 or bfloat16 for training by a short timed trial, once for each machine."""
 
 import copy
+import hashlib
 import json
 import os
 import platform
 import time
+from pathlib import Path
+from statistics import quantiles
 
+import psutil
 import torch
 from torch import nn
 
@@ -14,6 +18,11 @@ from helpers import config
 # bfloat16 must be clearly faster, so that noise does not change the choice from run to run.
 NEEDED_SPEEDUP = 1.2
 TRIAL_STEPS = 8
+TRIAL_SECONDS = 0.5  # at least; the system counts the processor's time in hundredths of a second
+# Other programs that take more of the processor than this share of one core may decide a trial.
+BUSY_CORES = 0.3
+LOOK_SECONDS = 0.2
+CPUINFO = Path("/proc/cpuinfo")
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
@@ -32,26 +41,87 @@ def step_seconds(model: nn.Module, images: torch.Tensor, dtype: torch.dtype) -> 
     return time.perf_counter() - started
 
 
-def measure_speedup(model: nn.Module, batch_size: int, device: torch.device) -> float:
-    """Return how many times faster a training step is in bfloat16 than in float32.
+def processor_seconds_of_others() -> float:
+    """Return the seconds that the cores have worked for other programs, since some moment in the past."""
+    times = psutil.cpu_times()
+    everything = sum(getattr(times, kind, 0.0) for kind in ("user", "nice", "system", "steal"))
+    return everything - time.process_time()
 
-    The two are timed in turn on a copy of the model and the fastest of each is taken, which other
-    work on the machine disturbs least.
+
+def cores_taken_while(action) -> float:
+    """Call a function without arguments and return how many cores worked for other programs meanwhile."""
+    started, before = time.perf_counter(), processor_seconds_of_others()
+    action()
+    return (processor_seconds_of_others() - before) / (time.perf_counter() - started)
+
+
+def measure_speedups(model: nn.Module, batch_size: int, device: torch.device) -> list[float]:
+    """Return how many times faster a training step is in bfloat16 than in float32: a ratio for each round.
+
+    A round times the two one after the other, on a copy of the model, so that both meet the same machine.
     """
     trial = copy.deepcopy(model).to(device, memory_format=torch.channels_last).train()
     images = torch.zeros(batch_size, 1, 28, 28, device=device).contiguous(memory_format=torch.channels_last)
-    seconds = {torch.float32: [], torch.bfloat16: []}
-    for _ in range(TRIAL_STEPS):
-        for dtype, measured in seconds.items():
-            measured.append(step_seconds(trial, images, dtype))
-    # The first steps of each pay for warming up.
-    return min(seconds[torch.float32][2:]) / min(seconds[torch.bfloat16][2:])
+    for _ in range(2):  # the first steps of each pay for warming up
+        for dtype in (torch.float32, torch.bfloat16):
+            step_seconds(trial, images, dtype)
+    ratios, ends = [], time.perf_counter() + TRIAL_SECONDS
+    while len(ratios) < TRIAL_STEPS or time.perf_counter() < ends:
+        seconds = step_seconds(trial, images, torch.float32)
+        ratios.append(seconds / step_seconds(trial, images, torch.bfloat16))
+    return ratios
+
+
+def decide(ratios: list[float]) -> str | None:
+    """Return "bfloat16" or "float32" if at least three quarters of the rounds agree; None if they do not.
+
+    Parameters
+    ----------
+    ratios : list of float
+        As from `measure_speedups`; at least two.
+    """
+    lower, _, upper = quantiles(ratios, n=4, method="inclusive")
+    if lower >= NEEDED_SPEEDUP:
+        return "bfloat16"
+    return "float32" if upper < NEEDED_SPEEDUP else None
+
+
+def try_out(model: nn.Module, batch_size: int, device: torch.device) -> str | None:
+    """Return the faster number format; None if other programs are at work, or if the rounds do not agree."""
+    if cores_taken_while(lambda: time.sleep(LOOK_SECONDS)) > BUSY_CORES:
+        return None
+    ratios = []
+    taken = cores_taken_while(lambda: ratios.extend(measure_speedups(model, batch_size, device)))
+    return None if taken > BUSY_CORES else decide(ratios)
+
+
+def processor() -> str:
+    """Return what tells this processor from others, also from those of the same name, as a short text."""
+    kinds = (
+        "vendor_id",
+        "cpu family",
+        "model",
+        "model name",
+        "stepping",
+        "cache size",
+        "flags",
+        "Features",
+        "CPU part",
+    )
+    try:
+        first = CPUINFO.read_text().split("\n\n")[0].splitlines()
+        told = [line for line in first if line.split(":")[0].strip() in kinds]
+    except OSError:  # not Linux
+        told = []
+    told += [platform.machine(), platform.processor(), torch.backends.cpu.get_cpu_capability(), str(os.cpu_count())]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 
 def choose_precision(model: nn.Module, batch_size: int, device: torch.device) -> torch.dtype:
     """Choose the number format in which a model trains fastest on this machine.
 
-    The choice is kept in `runs/precision.json`; delete that file to try again.
+    A choice is kept in `precision.json` beside the trained models; delete that file to try again. A trial that other
+    programs disturb chooses nothing, says so, and is made again next time.
 
     Parameters
     ----------
@@ -65,22 +135,29 @@ def choose_precision(model: nn.Module, batch_size: int, device: torch.device) ->
     Returns
     -------
     torch.dtype
-        torch.bfloat16 if that is at least 1.2 times as fast, else torch.float32.
+        torch.bfloat16 if that is clearly at least 1.2 times as fast, else torch.float32.
     """
     has_convolution = any(isinstance(layer, nn.Conv2d) for layer in model.modules())
     if device.type == "mps" or not has_convolution:
         return torch.float32
-    path = config.ROOT / "runs" / "precision.json"
+    path = config.RUNS_DIR / "precision.json"
     try:
         choices = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         choices = {}
-    machine = torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    machine = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     layers = "-".join(str(tuple(p.shape)) for p in model.parameters())
-    key = f"{platform.node()} {machine} {torch.get_num_threads()} threads, torch {torch.__version__}, "
+    key = f"{platform.node()} {processor()} {machine} {torch.get_num_threads()} threads, torch {torch.__version__}, "
     key += f"{type(model).__name__} {layers}, batch {batch_size}"
     if key not in choices:
-        choices[key] = "bfloat16" if measure_speedup(model, batch_size, device) >= NEEDED_SPEEDUP else "float32"
+        choice = try_out(model, batch_size, device)
+        if choice is None:
+            print(
+                "Whether bfloat16 is faster here could not be measured, most likely because other programs are using "
+                "the processor. So it is float32 for now; the next training measures again."
+            )
+            return torch.float32
+        choices[key] = choice
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
         part.write_text(json.dumps(choices, indent=1))

@@ -1,6 +1,10 @@
 """The choice of device and number format: measured once, then kept."""
 
 import json
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,39 +15,142 @@ from helpers import config, models, precision
 pytestmark = pytest.mark.usefixtures("home")
 
 
-@pytest.mark.parametrize(("speedup", "chosen"), [(1.5, torch.bfloat16), (1.19, torch.float32)])
-def test_precision_is_measured_once_and_kept(home, monkeypatch, speedup, chosen):
+CPU = torch.device("cpu")
+SMALL = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2 * 26 * 26, 10))
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    """Stand for a machine on which nothing else is at work; give the list of what other programs take in each look."""
+    taken = []
+
+    def cores_taken_while(action):
+        action()
+        return taken.pop(0) if taken else 0.0
+
+    monkeypatch.setattr(precision, "cores_taken_while", cores_taken_while)
+    monkeypatch.setattr(precision, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(precision, "TRIAL_SECONDS", 0)
+    return taken
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Let a function of the number of the step and its format tell how long a step takes."""
+
+    def last(seconds):
+        numbers = iter(range(10_000))
+        monkeypatch.setattr(precision, "step_seconds", lambda model, images, dtype: seconds(next(numbers), dtype))
+
+    return last
+
+
+def kept(home):
+    path = home / "runs" / "full" / "precision.json"
+    return list(json.loads(path.read_text()).values()) if path.exists() else []
+
+
+@pytest.mark.parametrize(("ratio", "chosen"), [(1.5, torch.bfloat16), (1.19, torch.float32), (0.1, torch.float32)])
+def test_precision_is_measured_once_and_kept(home, monkeypatch, idle, ratio, chosen):
     measured = []
-    monkeypatch.setattr(precision, "measure_speedup", lambda *arguments: measured.append(1) or speedup)
-    model, cpu = models.FashionCNN(), torch.device("cpu")
-    assert [precision.choose_precision(model, 64, cpu) for _ in range(3)] == [chosen] * 3
+    monkeypatch.setattr(precision, "measure_speedups", lambda *arguments: measured.append(1) or [ratio] * 8)
+    model = models.FashionCNN()
+    assert [precision.choose_precision(model, 64, CPU) for _ in range(3)] == [chosen] * 3
     assert len(measured) == 1
-    assert list(json.loads((home / "runs" / "precision.json").read_text()).values()) == [str(chosen)[6:]]
-    precision.choose_precision(model, 128, cpu)  # another batch size is another question
+    assert kept(home) == [str(chosen)[6:]]
+    precision.choose_precision(model, 128, CPU)  # another batch size is another question
     assert len(measured) == 2
 
 
-def test_precision_is_measured_again_when_its_file_is_damaged(home, monkeypatch):
-    monkeypatch.setattr(precision, "measure_speedup", lambda *arguments: 2.0)
-    (home / "runs").mkdir()
-    (home / "runs" / "precision.json").write_text('{"half')
-    assert precision.choose_precision(models.FashionCNN(), 64, torch.device("cpu")) == torch.bfloat16
+def test_precision_is_measured_again_when_its_file_is_damaged(home, monkeypatch, idle):
+    monkeypatch.setattr(precision, "measure_speedups", lambda *arguments: [2.0] * 8)
+    (home / "runs" / "full").mkdir(parents=True)
+    (home / "runs" / "full" / "precision.json").write_text('{"half')
+    assert precision.choose_precision(models.FashionCNN(), 64, CPU) == torch.bfloat16
 
 
 def test_linear_models_and_mps_stay_in_float32_without_a_trial(monkeypatch):
-    monkeypatch.setattr(precision, "measure_speedup", lambda *arguments: pytest.fail("measured"))
-    assert precision.choose_precision(models.MLP(), 64, torch.device("cpu")) == torch.float32
+    monkeypatch.setattr(precision, "measure_speedups", lambda *arguments: pytest.fail("measured"))
+    assert precision.choose_precision(models.MLP(), 64, CPU) == torch.float32
     assert precision.choose_precision(models.FashionCNN(), 64, torch.device("mps")) == torch.float32
 
 
-def test_speedup_is_the_ratio_of_the_fastest_steps_and_the_model_stays_as_it_is(monkeypatch):
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2 * 26 * 26, 10))
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    assert precision.measure_speedup(model, 4, torch.device("cpu")) > 0
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    assert all(parameter.grad is None for parameter in model.parameters())
-    monkeypatch.setattr(precision, "step_seconds", lambda m, i, dtype: 3.0 if dtype == torch.float32 else 2.0)
-    assert precision.measure_speedup(model, 4, torch.device("cpu")) == 1.5
+def test_a_trial_leaves_the_model_as_it_is_and_gives_the_ratio_of_each_round(idle, steps):
+    before = {key: value.clone() for key, value in SMALL.state_dict().items()}
+    assert all(ratio > 0 for ratio in precision.measure_speedups(SMALL, 4, CPU))
+    assert all(torch.equal(value, before[key]) for key, value in SMALL.state_dict().items())
+    assert all(parameter.grad is None for parameter in SMALL.parameters())
+    # The machine becomes slower from step to step, which changes no ratio by much.
+    steps(lambda number, dtype: (3.0 if dtype == torch.float32 else 2.0) * (1 + number / 1000))
+    assert precision.measure_speedups(SMALL, 4, CPU) == pytest.approx([1.5] * 8, rel=0.01)
+
+
+def test_one_busy_moment_in_a_trial_decides_nothing(home, idle, steps):
+    for slow, chosen in [(torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32)]:
+        # The format that is slower in truth has the luck of two quick steps, as if the other met a busy moment.
+        steps(lambda number, dtype, slow=slow: 0.01 if number in (6, 7) else 2.0 if dtype == slow else 1.0)
+        assert precision.try_out(SMALL, 4, CPU) == str(chosen)[6:]
+
+
+def test_rounds_that_do_not_agree_stay_in_float32_and_are_not_kept(home, idle, steps, capsys):
+    steps(lambda number, dtype: 1.0 if dtype == torch.bfloat16 else 2.0 if number // 2 % 2 else 0.5)
+    assert precision.choose_precision(SMALL, 4, CPU) == torch.float32
+    assert "float32 for now; the next training measures again" in capsys.readouterr().out
+    assert kept(home) == []
+    steps(lambda number, dtype: 1.0 if dtype == torch.bfloat16 else 2.0)
+    assert precision.choose_precision(SMALL, 4, CPU) == torch.bfloat16
+    assert kept(home) == ["bfloat16"] and capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("taken", [[1.0], [0.0, 0.5]], ids=["before the trial", "during the trial"])
+@pytest.mark.parametrize("bfloat16", [0.1, 10.0])
+def test_no_choice_is_made_while_other_programs_are_at_work(home, idle, steps, taken, bfloat16):
+    idle.extend(taken)
+    steps(lambda number, dtype: 1.0 if dtype == torch.float32 else bfloat16)
+    assert precision.choose_precision(SMALL, 4, CPU) == torch.float32
+    assert kept(home) == []
+
+
+def test_a_busy_process_is_seen():
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(0.2)
+        taken = [precision.cores_taken_while(lambda: time.sleep(0.4)) for _ in range(3)]
+    finally:
+        other.kill()
+        other.wait()
+    assert min(taken) > precision.BUSY_CORES
+
+
+def test_our_own_work_is_not_taken_for_that_of_others(monkeypatch):
+    def work():
+        ends = time.process_time() + 0.2
+        while time.process_time() < ends:
+            pass
+
+    for others in (0.0, 0.1):  # seconds of other programs, in steps of the clock
+        clock = iter([0.0, others])
+        monkeypatch.setattr(
+            precision.psutil, "cpu_times", lambda clock=clock: SimpleNamespace(user=time.process_time() + next(clock))
+        )
+        taken = precision.cores_taken_while(work)
+        assert (taken > 0.005) == (others > 0)
+
+
+def test_a_choice_belongs_to_a_run_folder_and_to_one_processor(home, monkeypatch, idle):
+    measured = []
+    monkeypatch.setattr(precision, "measure_speedups", lambda *arguments: measured.append(1) or [2.0] * 8)
+    monkeypatch.setattr(config, "RUNS_DIR", home / "runs" / "test-fast")
+    precision.choose_precision(SMALL, 4, CPU)
+    monkeypatch.setattr(config, "RUNS_DIR", home / "runs" / "full")
+    precision.choose_precision(SMALL, 4, CPU)
+    assert len(measured) == 2, "a choice of a test was kept for the student"
+    monkeypatch.setattr(precision, "CPUINFO", home / "cpuinfo")
+    info = "processor : 0\nmodel name : Xeon\nmodel : 106\ncpu MHz : {}\nflags : fpu avx512f{}\n\nprocessor : 1\n"
+    for flags, asked in [("", 3), (" avx512_bf16", 4), ("", 4)]:
+        (home / "cpuinfo").write_text(info.format(2000 + len(measured), flags))
+        precision.choose_precision(SMALL, 4, CPU)
+        assert len(measured) == asked
 
 
 def test_device_is_cuda_then_mps_then_cpu(monkeypatch):
