@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers.home import how_to_choose, other_project
+
 ROOT = Path(__file__).resolve().parent.parent
 CGROUPS = Path("/sys/fs/cgroup")
 MY_CGROUPS = Path("/proc/self/cgroup")
@@ -33,6 +35,15 @@ class Check(NamedTuple):
 def not_looked_at(what: str, error: ImportError) -> Check:
     """Return the row of a check that could not be made, since a package is missing."""
     return Check(what, f"not looked at, since a package cannot be loaded: {error}", False, INSTALL)
+
+
+def check_helpers() -> Check:
+    """Compare the copy of the project that this notebook belongs to with the one whose helpers it got."""
+    if project := other_project(Path.cwd()):
+        return Check(
+            "helpers", f"they are those of {ROOT}, the notebook is of {project}", False, how_to_choose(project)
+        )
+    return Check("helpers", f"those of {ROOT.name}", True)
 
 
 def check_python(version: str | None = None) -> Check:
@@ -165,6 +176,8 @@ def check_device() -> Check:
         from helpers import config
     except ImportError as error:
         return Check("device", f"PyTorch cannot be loaded: {error}", False, INSTALL)
+    except SystemExit as error:  # config's own words
+        return Check("device", "not looked at", False, str(error))
     device = config.get_device().type
     name = torch.cuda.get_device_name() if device == "cuda" else torch.backends.cpu.get_cpu_capability()
     return Check("device", f"{device} ({name}), {os.cpu_count()} cores, {torch.get_num_threads()} used", True)
@@ -176,6 +189,8 @@ def check_data() -> Check:
         from helpers.fetch import DataError, fetch
     except ImportError as error:
         return not_looked_at("data", error)
+    except SystemExit as error:
+        return Check("data", "not looked at", False, str(error))
     try:
         fetch()
     except DataError as error:
@@ -184,8 +199,13 @@ def check_data() -> Check:
 
 
 def check_machine() -> list[Check]:
-    """Make all checks."""
-    return [check_python(), *check_packages(), check_memory(), check_disk(), check_device(), check_data()]
+    """Make all checks; with the helpers of another copy of the project only that one."""
+    helpers = check_helpers()
+    return (
+        [helpers]
+        if not helpers.fine
+        else [check_python(), *check_packages(), check_memory(), check_disk(), check_device(), check_data()]
+    )
 
 
 def markdown_table(header: list[str], rows: list[list]) -> str:

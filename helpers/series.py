@@ -14,12 +14,14 @@ from typing import NamedTuple
 
 import nbformat
 import torch
+from jupyter_client.kernelspec import NoSuchKernel
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from helpers import config
 from helpers.fetch import DataError, fetch
-from helpers.machine import markdown_table
+from helpers.home import cannot_keep
+from helpers.machine import INSTALL, free_memory, markdown_table
 from helpers.results import OTHERWISE, read_results, results_path, results_table
 from helpers.speed import describe_seconds, steps_per_second
 
@@ -90,14 +92,17 @@ def execute(path: Path) -> Execution:
     ------
     CellExecutionError
         If a cell fails. The copy is written all the same.
+    SystemExit
+        If the kernel cannot start, or ends within a cell. What was executed is written all the same.
     """
     notebook = nbformat.read(path, as_version=4)
     numbers = [number for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    cell_started, memory = time.perf_counter(), None
+    cell_started, memory, place = time.perf_counter(), None, "its first cell"
 
     def on_start(cell, cell_index):
-        nonlocal cell_started
+        nonlocal cell_started, place
         cell_started = time.perf_counter()
+        place = f"cell {numbers.index(cell_index) + 1} of {len(numbers)}"
         first_line = cell.source.strip().split("\n")[0][:56]
         print(f"  cell {numbers.index(cell_index) + 1:2} of {len(numbers)}  {first_line:56}", end="", flush=True)
 
@@ -109,6 +114,7 @@ def execute(path: Path) -> Execution:
     client = NotebookClient(
         notebook,
         timeout=None,
+        startup_timeout=600,  # a minute, the default, is short on a machine that is busy
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
@@ -122,6 +128,15 @@ def execute(path: Path) -> Execution:
     started = time.perf_counter()
     try:
         client.execute()
+    except NoSuchKernel:
+        raise SystemExit(f"{path.stem} was not executed, since the package ipykernel is missing. {INSTALL}") from None
+    except DeadKernelError:
+        held = "" if memory is None else f" It had held up to {memory:.1f} GB in the cells before."
+        raise SystemExit(
+            f"\n\n{path.stem} stopped: its kernel was ended from outside in {place}. That is nearly always the system, "
+            f"because memory ran out.{held} Now {free_memory():.1f} GB are free. Close other programs and notebooks, "
+            f"or give the container more memory, and start again.\nThe copy up to this cell is {executed_copy(path)}."
+        ) from None
     finally:
         make_repeatable(notebook)
         notebook.metadata = nbformat.from_dict(
@@ -153,6 +168,8 @@ def run() -> dict[str, Execution]:
     """
     # A bar that moves would leave its remains in the executed copies.
     os.environ["TQDM_DISABLE"] = "1"
+    if message := cannot_keep(config.RUNS_DIR):
+        raise SystemExit(message)
     print(fetch())
     print("FAST=1: little data and few epochs; the figures mean nothing." if config.FAST else "Full training.")
     results_path().unlink(missing_ok=True)

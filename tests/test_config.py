@@ -9,7 +9,7 @@ from collections import namedtuple
 
 import pytest
 
-from helpers import config, exercises, home, series
+from helpers import config, exercises, home, machine, series
 
 CONFIG = config.__file__
 
@@ -180,6 +180,17 @@ def test_a_notebook_of_another_copy_of_the_project_is_told_whose_helpers_it_got(
         home.check_notebook(config.RUNS_DIR)
     with pytest.raises(SystemExit, match=r"part of .*second copy"):
         runpy.run_path(CONFIG)
+    [row] = machine.check_machine()
+    assert not row.fine and "second copy" in row.found and str(config.ROOT) in row.found and "make lab" in row.advice
+
+
+def test_the_start_page_shows_a_setting_that_is_wrong(monkeypatch):
+    monkeypatch.setenv("FAST", "maybe")
+    monkeypatch.delitem(sys.modules, "helpers.config")
+    monkeypatch.delitem(sys.modules, "helpers.fetch")
+    monkeypatch.delattr("helpers.config")
+    assert "FAST is 'maybe'" in machine.check_device().advice
+    assert "FAST is 'maybe'" in machine.check_data().advice
 
 
 def test_a_link_to_the_project_is_no_other_copy(tmp_path, monkeypatch):

@@ -95,6 +95,43 @@ def test_a_failing_cell_ends_the_run_with_its_error_and_keeps_the_copy(lessons):
     assert path.read_bytes() == before
 
 
+def test_a_kernel_that_is_killed_ends_the_run_in_words_and_keeps_the_copy(lessons, monkeypatch):
+    path = lessons("01_first", "print('so far')", "import os\nos.kill(os.getpid(), 9)", "print('never')")
+    with pytest.raises(
+        SystemExit, match=r"01_first stopped: .* in cell 2 of 3.* memory ran out.* GB are free"
+    ) as caught:
+        series.run()
+    copy = nbformat.read(series.COPIES / path.name, as_version=4)
+    assert copy.cells[1].outputs[0].text == "so far\n"
+    assert str(series.COPIES / path.name) in str(caught.value)
+
+
+def test_without_ipykernel_the_run_says_what_to_install(lessons, monkeypatch):
+    path = lessons("01_first", "1 + 1")
+
+    def missing(self, **options):
+        raise series.NoSuchKernel("python3")
+
+    monkeypatch.setattr(series.NotebookClient, "execute", missing)
+    with pytest.raises(SystemExit, match=r"01_first was not executed.*ipykernel.*pip install -r requirements.txt"):
+        series.execute(path)
+
+
+def test_a_run_that_cannot_be_saved_does_not_start(lessons, monkeypatch):
+    lessons("01_first", "1 + 1")
+    monkeypatch.setattr(series, "cannot_keep", lambda folder: "cannot be written")
+    monkeypatch.setattr(series, "execute", lambda path: pytest.fail("executed"))
+    with pytest.raises(SystemExit, match="cannot be written"):
+        series.run()
+
+
+def test_a_students_own_notebook_is_no_lesson(lessons):
+    lessons("01_first", "1 + 1")
+    for name in ("01_first-Copy1", "Untitled", "03_my_notes"):
+        (series.config.NOTEBOOKS_DIR / f"{name}.ipynb").write_bytes(b"\x00\x80")
+    assert set(series.run()) == {"01_first"}
+
+
 def test_a_claim_that_came_out_otherwise_ends_no_run_and_is_named_at_its_end(lessons, capsys, monkeypatch):
     monkeypatch.delenv("FAST")  # for the kernels
     lessons(
