@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from benchmarks.audit import audit_table
+from benchmarks.busy import busy_table, one_busy_program
 from benchmarks.race import race_table
 from benchmarks.record import RESULTS, described_conditions, read
 from benchmarks.scaling import scaling_table
@@ -13,10 +14,11 @@ from helpers.series import README, between
 
 # What stands where, by the name of the benchmark, which is also the name of the marks in the page.
 PAGES = {
-    README: {"race": race_table, "sources": sources_table, "speed": speed_tables},
+    README: {"race": race_table, "sources": sources_table, "speed": speed_tables, "busy": one_busy_program},
     RESULTS.parent / "README.md": {
         "variants": variants_table,
         "steps": steps_table,
+        "busy": busy_table,
         "scaling": scaling_table,
         "audit": audit_table,
     },

@@ -1,4 +1,4 @@
-"""Measure batches, training steps and inference, each beside what it is compared with, then growth and the race.
+"""Measure batches, steps and inference, each beside what it is compared with; then a busy machine, growth, the race.
 
 These machines are noisy, so every comparison alternates its two sides in one run and reports the ratio of each round.
 """
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
-from benchmarks import race, scaling
+from benchmarks import busy, race, scaling
 from benchmarks.plain import per_item_images
 from benchmarks.record import entries_with, measure_once, spread, start, summary
 from benchmarks.sources import SOURCES
@@ -171,9 +171,10 @@ def main() -> None:
     for name in BATCH_SIZES:
         measure_once("speed", {"what": "steps", "network": name}, lambda name=name: measure_steps(name))
         measure_once("speed", {"what": "inference", "network": name}, lambda name=name: measure_inference(name))
+    busy.measure()
     scaling.measure()
     race.measure()
-    print("\n\n".join(["", speed_tables(), scaling.scaling_table(), race.race_table()]))
+    print("\n\n".join(["", speed_tables(), busy.busy_table(), scaling.scaling_table(), race.race_table()]))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import plain, race, readme, record, scaling, sources, speed, steps
+from benchmarks import busy, plain, race, readme, record, scaling, sources, speed, steps
 from helpers import models
 from helpers.data import load_images, normalize
+from startup.openmp_settings import SETTINGS
 
 
 @pytest.fixture
@@ -227,3 +228,37 @@ def test_the_ladder_that_the_lesson_shows_is_complete():
     rows = steps.steps_rows()
     assert [row["step"] for row in rows] == [*steps.SLOW, *steps.STEPS, steps.FLIPS_AT_TEST]
     assert all(len(row["accuracies"]) == len(steps.SEEDS) and len(row["seconds"]) >= steps.ROUNDS for row in rows)
+
+
+def test_a_busy_machine_is_measured_in_kernels_that_wait_as_the_table_says(monkeypatch):
+    # Each "step" tells how OpenMP was told to wait in its kernel.
+    monkeypatch.setattr(busy, "NETWORKS", ["MLP"])
+    build = """
+import json, os, time
+from statistics import median
+said = float(os.environ.get("GOMP_SPINCOUNT", -1))
+steps = {{name: lambda number: said for name in {networks}}}
+"""
+    monkeypatch.setattr(busy, "BUILD", build)
+    found = busy.measure_beside(1, seconds=0, rounds=2)
+    waits = {busy.AS_IT_WAS: 300_000, busy.WITH_SETTING: float(SETTINGS["GOMP_SPINCOUNT"]), busy.PASSIVE: -1}
+    assert found["milliseconds"] == {way: {"MLP": [value] * 2} for way, value in waits.items()}
+    monkeypatch.setattr(busy, "BUILD", "1 / 0  # {networks}")
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        busy.measure_beside(0)
+
+
+def test_the_table_of_a_busy_machine_compares_with_an_idle_one(results):
+    def entry(number, **milliseconds):
+        ways = zip(busy.WAYS, milliseconds.values(), strict=True)
+        return {"busy_programs": number, "milliseconds": {way: dict.fromkeys(busy.NETWORKS, ms) for way, ms in ways}}
+
+    idle = entry(0, as_it_was=[10.0, 20.0, 40.0], setting=[11.0, 20.0, 42.0], passive=[30.0] * 3)
+    one = entry(1, as_it_was=[500.0] * 3, setting=[50.0] * 3, passive=[40.0] * 3)
+    record.write("busy", {"a": idle, "b": one})
+    table = busy.busy_table()
+    assert "| none | as it was | 20.0 | 20.0 | 20.0 | 20.0 |" in table
+    assert "| 1 | with the setting | 50.0 |" in table
+    # In the same rounds the idle machine needed 1.1, 1.0 and 1.05 times as long.
+    assert "1.05 to 1.05 times as long with the setting as without" in table
+    assert "2.5 to 2.5 times as long as with nothing else at work (without the setting: 25.0 to 25.0 times)" in table

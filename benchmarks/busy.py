@@ -1,0 +1,158 @@
+"""Measure a training step on an idle machine and beside busy programs, with OpenMP's threads waiting in three ways.
+
+Each figure comes from a kernel of its own, started as JupyterLab starts one.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from statistics import median
+
+from jupyter_client.manager import start_new_kernel
+from tqdm.auto import tqdm
+
+from benchmarks.record import entries_with, measure_once
+from helpers.config import ROOT
+from helpers.machine import markdown_table
+from startup.openmp_settings import SETTINGS
+
+NETWORKS = ["FashionCNN", "BatchNormCNN", "LeanCNN", "SimpleCNN"]
+BUSY = [0, 1, 2, 4]
+ROUNDS = 9
+SECONDS = 0.5  # of steps of a network, in each round
+AS_IT_WAS, WITH_SETTING, PASSIVE = "as it was", "with the setting", "passive"
+# What a user would have set before `jupyter lab`.
+WAYS = {
+    AS_IT_WAS: {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"},  # what OpenMP does where nothing is set
+    WITH_SETTING: {},
+    PASSIVE: {"OMP_WAIT_POLICY": "passive"},
+}
+
+BUILD = """
+import json, time
+from statistics import median
+import torch
+from benchmarks.speed import BATCH_SIZES, make_step
+from helpers import models
+steps = {{
+    name: make_step(getattr(models, name)(), BATCH_SIZES[name], torch.float32, torch.channels_last)
+    for name in {networks}
+}}
+"""
+MEASURE = """
+ends, milliseconds = time.perf_counter() + {seconds}, []
+while time.perf_counter() < ends or len(milliseconds) < 3:
+    milliseconds.append(steps[{name!r}](1))
+print(json.dumps(median(milliseconds)))
+"""
+
+
+@contextmanager
+def busy_programs(number: int):
+    """Keep so many other programs busy, as a browser or another student's training would."""
+    programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
+def execute(client, code: str) -> str:
+    """Execute code in a kernel and return what it printed; what goes wrong there goes wrong here."""
+    printed, failed = [], []
+
+    def note(message):
+        printed.append(message["content"].get("text", ""))
+        failed.extend(message["content"].get("traceback", []))
+
+    client.execute_interactive(code, output_hook=note, timeout=600)
+    if failed:
+        raise RuntimeError("\n".join(failed))
+    return "".join(printed)
+
+
+@contextmanager
+def kernel(environment: dict[str, str]):
+    """Start a kernel of this environment, as JupyterLab does, for a user who has set these variables of OpenMP."""
+    decided = {*SETTINGS, "OMP_WAIT_POLICY", "KMP_LIBRARY"}
+    started_by = {name: value for name, value in os.environ.items() if name not in decided} | environment
+    manager, client = start_new_kernel(kernel_name="python3", env=started_by, cwd=str(ROOT), startup_timeout=120)
+    try:
+        execute(client, BUILD.format(networks=NETWORKS))
+        yield client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def measure_beside(number: int, seconds: float = SECONDS, rounds: int = ROUNDS) -> dict:
+    """Measure the steps beside so many busy programs, the ways in turn.
+
+    Returns
+    -------
+    dict
+        "milliseconds": by way of waiting and network, the median of each round; "setting".
+    """
+    measured = {way: {name: [] for name in NETWORKS} for way in WAYS}
+    with ExitStack() as opened:
+        clients = {way: opened.enter_context(kernel(environment)) for way, environment in WAYS.items()}
+        opened.enter_context(busy_programs(number))
+        for _ in tqdm(range(rounds), desc=f"beside {number} busy programs"):
+            for name in NETWORKS:
+                for way, client in clients.items():
+                    milliseconds = json.loads(execute(client, MEASURE.format(name=name, seconds=seconds)))
+                    measured[way][name].append(round(milliseconds, 2))
+    return {"milliseconds": measured, "setting": SETTINGS}
+
+
+def measure() -> None:
+    """Measure what is missing."""
+    for number in BUSY:
+        measure_once("busy", {"busy_programs": number}, lambda number=number: measure_beside(number))
+
+
+def beside(number: int, way: str, name: str) -> float:
+    """Return the recorded median milliseconds of a step."""
+    [entry] = entries_with("busy", busy_programs=number)
+    return median(entry["milliseconds"][way][name])
+
+
+def idle_cost(name: str) -> float:
+    """Return how many times as long an idle step takes with the setting as without, the median of the rounds."""
+    [entry] = entries_with("busy", busy_programs=0)
+    found = entry["milliseconds"]
+    return median(a / b for a, b in zip(found[WITH_SETTING][name], found[AS_IT_WAS][name], strict=True))
+
+
+def busy_table() -> str:
+    """Return the recorded steps as a table in Markdown, and below it what one busy program and the setting cost."""
+    numbers = sorted(entry["busy_programs"] for entry in entries_with("busy"))
+    rows = [
+        [number or "none", way, *(f"{beside(number, way, name):.1f}" for name in NETWORKS)]
+        for number in numbers
+        for way in WAYS
+    ]
+    text = markdown_table(["busy programs", "threads wait", *(f"{name} (ms)" for name in NETWORKS)], rows)
+    if {0, 1} <= set(numbers):
+        idle = [idle_cost(name) for name in NETWORKS]
+        text += (
+            f"\n\nWith nothing else at work, a step takes {min(idle):.2f} to {max(idle):.2f} times as long with the "
+            f"setting as without. {one_busy_program()}"
+        )
+    return text
+
+
+def one_busy_program() -> str:
+    """Return in a sentence what one busy program costs, with the setting and without it."""
+    times = {
+        way: [beside(1, way, name) / beside(0, way, name) for name in NETWORKS] for way in (WITH_SETTING, AS_IT_WAS)
+    }
+    said = {way: f"{min(found):.1f} to {max(found):.1f} times" for way, found in times.items()}
+    return (
+        f"Beside one busy program, a training step takes {said[WITH_SETTING]} as long as with nothing else at work "
+        f"(without the setting: {said[AS_IT_WAS]})."
+    )
