@@ -99,3 +99,11 @@ def test_predict_with_flips_and_shifts_averages_all_places_within_a_pixel_and_th
     torch.testing.assert_close(torch.from_numpy(found.probabilities), sum(views) / 18)
     assert (found.predictions == found.probabilities.argmax(axis=1)).all()
     assert (found.labels == labels.numpy()).all()
+
+
+def test_unless_told_otherwise_shifts_are_of_a_pixel_and_half_of_the_images_get_a_square_of_eight(images):
+    for change, options in [(augment.random_shift, {"most": 1}), (augment.random_erase, {"side": 8, "share": 0.5})]:
+        torch.manual_seed(1)
+        by_default = change(images)
+        torch.manual_seed(1)
+        assert torch.equal(by_default, change(images, **options))
