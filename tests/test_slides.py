@@ -77,6 +77,7 @@ def test_a_type_set_by_hand_is_kept():
 
 def test_stamping_changes_slide_types_only(tmp_path, monkeypatch):
     monkeypatch.setattr(series.config, "NOTEBOOKS_DIR", tmp_path)
+    monkeypatch.setattr(series.config, "LESSONS", [LESSONS[0].stem])
     before = nbformat.read(LESSONS[0], as_version=4)
     for cell in before.cells:
         cell.metadata.pop("slideshow", None)
