@@ -17,12 +17,12 @@ NAMES = [path.stem for path in LESSONS]
 EXECUTED = [series.START, *LESSONS, *exercises.solution_paths()]
 ALL = [*EXECUTED, *(exercises.EXERCISES / path.name for path in LESSONS)]
 MODELS = {
-    ("02_mlp_baseline", "MLP"): 0.890,
-    ("03_cnn_dropout", "FashionNet"): 0.920,
-    ("03_cnn_dropout", "FashionCNN"): 0.919,
-    ("04_batchnorm_cnn", "BatchNormCNN"): 0.920,
-    ("06_training_diagnostics", "SimpleCNN"): 0.905,
-    ("07_train_faster", "LeanCNN"): 0.920,
+    ("02_mlp_baseline", "MLP"),
+    ("03_cnn_dropout", "FashionNet"),
+    ("03_cnn_dropout", "FashionCNN"),
+    ("04_batchnorm_cnn", "BatchNormCNN"),
+    ("06_training_diagnostics", "SimpleCNN"),
+    ("07_train_faster", "LeanCNN"),
 }
 
 
@@ -188,11 +188,16 @@ def test_lessons_link_to_their_neighbours(path):
             assert f"({neighbour.name})" in last
 
 
-def test_every_model_reached_what_the_series_promises():
-    reached = {(entry["lesson"], entry["model"]): entry["test_accuracy"] for entry in read_results(series.RESULTS)}
-    assert set(reached) == set(MODELS)
-    for key, at_least in MODELS.items():
-        assert reached[key] >= at_least, key
+def test_every_model_is_among_the_recorded_results():
+    assert {(entry["lesson"], entry["model"]) for entry in read_results(series.RESULTS)} == MODELS
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_the_committed_outputs_bear_out_every_claim(path):
+    notebook = read(path)
+    assert series.unborne_claims(notebook) == []
+    told = "".join(output.get("text", "") for cell in code_cells(notebook) for output in cell.outputs)
+    assert told.count("✓ ") >= sum(cell.source.count("claim(") for cell in code_cells(notebook))
 
 
 def test_results_have_the_promised_fields():
