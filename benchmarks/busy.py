@@ -1,6 +1,7 @@
 """Measure a training step on an idle machine and beside busy programs, with OpenMP's threads waiting in three ways.
 
-Each figure comes from a kernel of its own, started as JupyterLab starts one.
+Each figure comes from a kernel of its own, started as JupyterLab starts one, and each round starts new ones: where the
+system puts the memory of a process changes its steps by more than a few hundredths.
 """
 
 import json
@@ -20,7 +21,7 @@ from startup.openmp_settings import SETTINGS
 
 NETWORKS = ["FashionCNN", "BatchNormCNN", "LeanCNN", "SimpleCNN"]
 BUSY = [0, 1, 2, 4]
-ROUNDS = 9
+ROUNDS = 5
 SECONDS = 0.5  # of steps of a network, in each round
 AS_IT_WAS, WITH_SETTING, PASSIVE = "as it was", "with the setting", "passive"
 # What a user would have set before `jupyter lab`.
@@ -98,10 +99,10 @@ def measure_beside(number: int, seconds: float = SECONDS, rounds: int = ROUNDS) 
         "milliseconds": by way of waiting and network, the median of each round; "setting".
     """
     measured = {way: {name: [] for name in NETWORKS} for way in WAYS}
-    with ExitStack() as opened:
-        clients = {way: opened.enter_context(kernel(environment)) for way, environment in WAYS.items()}
-        opened.enter_context(busy_programs(number))
-        for _ in tqdm(range(rounds), desc=f"beside {number} busy programs"):
+    for _ in tqdm(range(rounds), desc=f"beside {number} busy programs"):
+        with ExitStack() as opened:
+            clients = {way: opened.enter_context(kernel(environment)) for way, environment in WAYS.items()}
+            opened.enter_context(busy_programs(number))
             for name in NETWORKS:
                 for way, client in clients.items():
                     milliseconds = json.loads(execute(client, MEASURE.format(name=name, seconds=seconds)))
