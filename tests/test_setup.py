@@ -119,7 +119,7 @@ def test_where_no_pytorch_is_to_be_had_the_last_words_say_so(status, told, tmp_p
     )
     python.chmod(0o755)
     # In place of Python a script that fails where pip would.
-    command = ["make", f"PYTHON={python}", f"BIN={tmp_path}", ".venv/.ready"]
+    command = ["make", "--no-print-directory", f"PYTHON={python}", f"BIN={tmp_path}", ".venv/.ready"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode != 0) is told
     last = done.stdout.rstrip().splitlines()[-1]
