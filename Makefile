@@ -24,10 +24,10 @@ moved: .venv/.ready
 	@[ "$$(cat .venv/.ready)" = "$$(pwd -P)" ] || { \
 		echo "The folder was renamed, moved or copied since .venv was set up: adapting .venv to it ..."; \
 		$(BIN)/python -P helpers/moved.py && pwd -P > .venv/.ready; } || \
-		{ echo "If this comes again, delete the folder .venv: the next make sets it up anew."; exit 1; }
+		{ echo "If you see this again, delete the folder .venv: the next make sets it up anew."; exit 1; }
 
 .venv/.ready: requirements.txt pyproject.toml $(wildcard startup/*.p*)
-	@[ -w . ] || { echo "This folder cannot be written. Copy the whole project to a folder of your own."; exit 1; }
+	@[ -w . ] || { echo "You have no right to write in this folder. Copy the whole project to a folder of your own."; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, but $(PYTHON) is older or missing. Try: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "Setting up .venv (once; it downloads PyTorch and takes some minutes) ..."
@@ -48,7 +48,7 @@ lab: setup
 	$(BIN)/python -m jupyterlab --notebook-dir=. $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks/00_start_here.ipynb
 
 test: setup
-	FAST=1 $(BIN)/python -m pytest
+	FAST=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-full: setup
 	FAST=0 $(BIN)/python -m pytest

@@ -6,25 +6,24 @@ import tempfile
 from pathlib import Path
 
 RUNS = Path(__file__).resolve().parent / "runs"
-# A process that pytest-xdist started works in the folder of the one that started it.
-SHARED = os.environ.get("PYTEST_XDIST_WORKER") and os.environ.get("RUN_NAME", "").startswith("test-")
 
 # Set before `helpers` is imported, and inherited by the kernels that execute the notebooks.
 os.environ.setdefault("FAST", "1")
 os.environ["TQDM_DISABLE"] = "1"
-if not SHARED:
-    # A new folder, whatever RUN_NAME says: a lesson cannot lean on what an older run left, two runs at once do not
-    # disturb each other, and what is removed at the end is what this run made.
-    RUNS.mkdir(exist_ok=True)
-    os.environ["RUN_NAME"] = Path(tempfile.mkdtemp(prefix="test-", dir=RUNS)).name
+# Processes of pytest-xdist share the cores; more threads than cores would wait for each other.
+if (processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))) > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // processes)))
+# A new folder, whatever RUN_NAME says: a lesson cannot lean on what an older run left, two runs at once do not disturb
+# each other, nor do the processes of pytest-xdist, and what is removed at the end is what this run made.
+RUNS.mkdir(exist_ok=True)
+os.environ["RUN_NAME"] = Path(tempfile.mkdtemp(prefix="test-", dir=RUNS)).name
 
 FOLDER = RUNS / os.environ["RUN_NAME"]
 
 
 def pytest_unconfigure():
     """Remove the folder of this run."""
-    if not SHARED:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+    shutil.rmtree(FOLDER, ignore_errors=True)
 
 
 def pytest_ignore_collect(collection_path):

@@ -18,7 +18,7 @@ from playwright.sync_api import Error, Page, sync_playwright
 
 from helpers import config
 
-RUN_NAME = "test-browser"
+RUN_NAME = f"{os.environ['RUN_NAME']}-browser"  # beside the folder of this test run
 HOMES = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ELSEWHERE = re.compile(r"^(https?|wss?)://(?!localhost[:/]|127\.0\.0\.1[:/])")

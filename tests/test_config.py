@@ -85,9 +85,9 @@ def files_of(folder):
     )
 
 
-def start_pytest(folder, **environment):
-    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_XDIST_WORKER": ""} | environment
-    command = [sys.executable, "-m", "pytest", "-s", "-q", "-o", "addopts=", "test_it.py"]
+def start_pytest(folder, *options, **environment):
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | environment
+    command = [sys.executable, "-m", "pytest", *options, "-q", "-o", "addopts=", "test_it.py"]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
 
@@ -107,17 +107,18 @@ def test_tests_delete_only_what_they_made_whatever_the_environment_says(project)
         "a/../full",
     ]
     # At the same time, since runs that delete each other's folder are the same trouble.
-    running = [start_pytest(project, RUN_NAME=name) for name in names]
+    running = [start_pytest(project, "-s", RUN_NAME=name) for name in names]
     said = [process.communicate()[0] for process in running]
     assert [process.returncode for process in running] == [0] * len(names), said
     assert len({line for text in said for line in text.splitlines() if "made in" in line}) == len(names)
     assert files_of(project) == before
 
 
-def test_a_worker_of_xdist_writes_where_its_controller_does_and_deletes_nothing(project):
-    process = start_pytest(project, RUN_NAME="test-mine", PYTEST_XDIST_WORKER="gw0")
-    assert "made in runs/test-mine" in process.communicate()[0]
-    assert {path.name for path in (project / "runs" / "test-mine").iterdir()} == {"made", "mlp.pt"}
+def test_the_processes_of_xdist_write_to_folders_of_their_own_and_remove_them(project):
+    before = files_of(project)
+    said = start_pytest(project, "-p", "xdist", "-n", "2", "--dist", "each", "-rP").communicate()[0]
+    assert len({line for line in said.splitlines() if line.startswith("made in runs/test-")}) == 2, said
+    assert files_of(project) == before
 
 
 def test_the_series_is_what_the_project_names_and_no_notebook_that_lies_beside():

@@ -38,6 +38,7 @@ class Lesson:
 def lesson(real, tmp_path, monkeypatch):
     """Make the function that opens a lesson, with a folder of its own for what it trains."""
     monkeypatch.setattr(config, "FAST", True)
+    monkeypatch.setattr(config, "FAST_EPOCHS", 1)
     monkeypatch.setattr(config, "RUNS_DIR", tmp_path)
     return Lesson
 
