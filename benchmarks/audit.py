@@ -1,8 +1,9 @@
 """Try every claim of the lessons under other seeds and in both number formats: does it hold by more than chance?
 
 Each lesson is executed once for each seed and format. What it trains is kept in `runs/audit-…/`, so that after a claim
-was worded anew only the cells around the trainings are executed again. A processor without instructions for bfloat16
-emulates it: it rounds as bfloat16 does and computes in float32.
+was worded anew only the cells around the trainings are executed again. It knows a change of a lesson, but not one of
+`helpers`: after one that changes a training, delete `runs/audit-…/` and `benchmarks/results/audit.json`. A processor
+without instructions for bfloat16 emulates it: it rounds as bfloat16 does and computes in float32.
 """
 
 import argparse

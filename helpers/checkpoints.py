@@ -288,8 +288,17 @@ def read_archive(path: Path):
         raise CheckpointError("is a TorchScript program, which torch.jit.load(…) reads, and no checkpoint")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        objects = get_unsafe_globals_in_checkpoint(path)
+    except Exception as error:
+        try:
+            objects = get_unsafe_globals_in_checkpoint(path) if isinstance(error, pickle.UnpicklingError) else []
+        except Exception:  # it reads the file in the same way, and may fail in the same way
+            objects = []
+        if not objects:  # this PyTorch does not know all that a newer one writes
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise CheckpointError(
+                f"is not damaged, but PyTorch {torch.__version__} cannot read it ({reason[0][:100]}). Perhaps a newer "
+                "version wrote it"
+            ) from None
         if all(name.startswith("numpy") for name in objects):
             hold = "numbers of NumPy beside its weights: in its recipe, say float(…) or int(…) of them and save again"
         else:
@@ -297,12 +306,6 @@ def read_archive(path: Path):
         raise CheckpointError(
             f"is not damaged, but reading it could run code ({', '.join(objects[:3])}), so it is not read. It holds "
             f"{hold}"
-        ) from None
-    except Exception as error:  # of this PyTorch, which does not know all that a newer one writes
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise CheckpointError(
-            f"is not damaged, but PyTorch {torch.__version__} cannot read it ({reason[0][:100]}). Perhaps a newer "
-            "version wrote it"
         ) from None
 
 

@@ -60,8 +60,8 @@ def set_seed(seed: int = SEED) -> None:
     Parameters
     ----------
     seed : int
-        Any whole number from 0 to 2**32 - 1. The same seed on the same machine gives the same weights,
-        the same dropout and so the same training history.
+        Any whole number from 0 to 2**32 - 1. The same seed on the same machine, in the same number format,
+        gives the same weights, the same dropout and so the same training history.
     """
     random.seed(seed)
     np.random.seed(seed)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,6 +126,7 @@ def check_notebook(runs: Path) -> None:
     SystemExit
         With one message that says what to do. Jupyter shows it without the lines of code that led to it.
     """
+    warnings.filterwarnings("ignore", message="To exit: use 'exit'")  # what IPython adds to each SystemExit
     try:
         here = Path.cwd()
     except OSError:

@@ -47,16 +47,16 @@ def check_number(where: str, name: str, value, lowest: int = 1) -> None:
 
 def way_to_shape(shape: tuple[int, ...]) -> str | None:
     """Return the code that brings images of a shape to (N, 1, 28, 28); None where there is no obvious one."""
-    code, last = "images", 3
-    if shape[-1:] == (784,):
+    code = "images"
+    if shape[-1:] == (784,) and shape[1:-1] in ((), (1,)):
         return "images.reshape(-1, 1, 28, 28)"
     if shape[-1:] in ((1,), (3,)) and len(shape) in (3, 4) and shape[1:2] != (1,):  # the channels stand last
         code = "images[None].permute(0, 3, 1, 2)" if len(shape) == 3 else "images.permute(0, 3, 1, 2)"
         channels, *size = shape[-1], *shape[-3:-1]
-    elif len(shape) in (2, 3):
+    elif len(shape) in (2, 3) and shape[0] != 3:  # (3, 28, 28) may be three images or the colours of one
         code = "images[None, None]" if len(shape) == 2 else "images.unsqueeze(1)"
         channels, *size = 1, *shape[-2:]
-    elif len(shape) == last + 1:
+    elif len(shape) == 4:
         _, channels, *size = shape
     else:
         return None
@@ -88,7 +88,7 @@ def check_images(where: str, images) -> torch.Tensor:
         way = "Give them as load_split returns them: they are scaled and normalised inside, once."
     else:
         after = ", after `from torchvision.transforms import v2`" if "v2." in code else ""
-        way = f"The way there{after}: images = {code}. They are scaled and normalised inside, once."
+        way = f"To convert{after}: images = {code}. They are scaled and normalised inside, once."
     raise ValueError(f"{message} {way}")
 
 
@@ -116,8 +116,8 @@ def check_grey_levels(images) -> None:
         raise TypeError(f"{message} A NumPy array becomes a tensor by torch.from_numpy(images).")
     code = way_to_grey_levels(images)
     if code is None:
-        raise ValueError(f"{message} These seem to be normalised already: leave one of the two times out.")
-    raise ValueError(f"{message} The way there: images = {code}.")
+        raise ValueError(f"{message} These seem to be normalised already: normalise them only once.")
+    raise ValueError(f"{message} To convert: images = {code}.")
 
 
 def check_classes(where: str, name: str, values) -> np.ndarray:
@@ -135,12 +135,15 @@ def check_classes(where: str, name: str, values) -> np.ndarray:
     ValueError
         For anything else, with the code that leads to the right one.
     """
-    array = as_array(values)
+    try:
+        array = as_array(values)
+    except ValueError:  # lists of different lengths
+        array = np.asarray(None)
     if array.ndim == 1 and array.size and array.dtype.kind in "iu" and 0 <= array.min() <= array.max() <= 9:
         return array.astype(np.int64, copy=False)
-    came = describe(values if isinstance(values, torch.Tensor) else array)
+    came = describe(values if isinstance(values, torch.Tensor) or array.dtype == object else array)
     message = f"{where} wants {name} as class numbers, whole numbers of shape (N,) from 0 to 9, but got {came}."
-    code = name
+    code = start = name if isinstance(values, torch.Tensor | np.ndarray) else f"np.asarray({name})"
     if array.ndim == 2 and array.shape[1] == 1:
         code, array = f"{code}[:, 0]", array[:, 0]
     elif array.ndim == 2 and array.shape[1] == config.NUM_CLASSES:
@@ -153,7 +156,7 @@ def check_classes(where: str, name: str, values) -> np.ndarray:
         code += " - 1"
     if array.ndim == 1 and array.dtype.kind in "OU":
         code = f"[CLASS_NAMES.index(each) for each in {name}]"
-    raise ValueError(message + (f" The way there: {name} = {code}." if code != name else ""))
+    raise ValueError(message + (f" To convert: {name} = {code}." if code != start else ""))
 
 
 def check_same_length(where: str, **parts) -> None:
@@ -192,7 +195,8 @@ def check_probabilities(where: str, labels, probabilities) -> tuple[np.ndarray, 
     check_same_length(where, labels=labels, probabilities=array)
     array = array.astype(float, copy=False)
     sums = array.sum(axis=1)
-    if (array < 0).any() or (np.abs(sums - 1) > 1e-3).any():
+    rounding = 1e-2 if getattr(probabilities, "dtype", None) == torch.bfloat16 else 1e-3
+    if (array < 0).any() or (np.abs(sums - 1) > rounding).any():
         if (array <= 0).all() and np.allclose(np.exp(array).sum(axis=1), 1, atol=1e-3):
             way = "These are log-probabilities: probabilities = np.exp(log_probabilities)."
         elif (array >= 0).all() and np.allclose(sums, 100, atol=0.1):
@@ -309,13 +313,15 @@ def check_optimizer(model: nn.Module, optimizer, schedulers: list) -> None:
     if not own:
         raise ValueError(
             f"fit wants a model that can learn, but every parameter of this {name} is frozen. "
-            "Write model.requires_grad_(True), or leave those free that shall be trained."
+            "Write model.requires_grad_(True), or unfreeze the layers that you want to train."
         )
-    if not held & own or (own - held and held - {id(parameter) for parameter in model.parameters()}):
+    others = held - {id(parameter) for parameter in model.parameters()}
+    if not held & own or (own - held and others):
+        why = "it was made for another model, or before a layer was replaced" if others else "all it holds are frozen"
         raise ValueError(
-            f"fit wants an optimizer over the parameters of the model it is given, but of the {len(own)} of this "
-            f"{name} the optimizer holds {len(own & held)}, and others besides: it was made for another model, or "
-            "before a layer was replaced. Make it anew, after the model: torch.optim.Adam(model.parameters(), lr=1e-3)."
+            f"fit wants an optimizer over the parameters of the model it is given, but it holds {len(own & held)} of "
+            f"the {len(own)} that this {name} can learn, and {len(held - own)} others: {why}. Make it anew, after the "
+            "model: torch.optim.Adam(model.parameters(), lr=1e-3)."
         )
     for scheduler in schedulers:
         if isinstance(scheduler, type) or not hasattr(scheduler, "step"):
@@ -357,7 +363,8 @@ def check_outputs(outputs, number: int, model: nn.Module) -> None:
             f"{wanted}, but this {type(model).__name__} returned {tuple(outputs.shape)}. Its last layer needs 10 "
             "outputs, one a class, and all but the first dimension flattened, as by nn.Flatten()."
         )
-    if (outputs >= 0).all() and ((outputs.float().sum(dim=1) - 1).abs() < 1e-3).all():
+    rounding = 1e-2 if outputs.dtype == torch.bfloat16 else 1e-3
+    if (outputs >= 0).all() and ((outputs.float().sum(dim=1) - 1).abs() < rounding).all():
         raise ValueError(
             f"{wanted}, but the rows of this {type(model).__name__} are probabilities, which sum to 1, and a second "
             "softmax follows. Leave the softmax at the model's end out, or take nn.LogSoftmax(dim=1)."
@@ -372,6 +379,13 @@ def check_loss(loss, outputs: torch.Tensor, labels: torch.Tensor) -> None:
             f"{describe(loss.detach() if isinstance(loss, torch.Tensor) else loss)}. For one of PyTorch's, leave "
             "reduction='mean' as it is, and compute with tensors, without .item() and .detach()."
         )
+    for function in (nn.functional.cross_entropy, nn.functional.nll_loss):
+        total = function(outputs, labels, reduction="sum")
+        if torch.isclose(loss.float(), total) and not torch.isclose(total, total / len(labels)):
+            raise ValueError(
+                "The loss function has to return the mean over the batch, but returned the sum, so every step would be "
+                f"{len(labels)} times as large. Leave reduction='mean' as it is."
+            )
     is_nll = torch.isclose(loss.float(), nn.functional.nll_loss(outputs, labels))
     if is_nll and (outputs.logsumexp(dim=1).abs() > 1e-2).any():
         raise ValueError(

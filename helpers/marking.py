@@ -291,7 +291,9 @@ def remarks(submitted: Path, marked: Path, gradebook: Gradebook, assignment: str
     assigned = gradebook.find_notebook(marked.stem, assignment)
     for cell in assigned.source_cells:
         if copies[cell.name] > 1:
-            found.append(f"{cell.name} stands there {copies[cell.name]} times: all were executed, the last counts")
+            found.append(
+                f"{cell.name} is in the notebook {copies[cell.name]} times: all were executed, the last one counts"
+            )
     for cell in assigned.grade_cells:
         if cell.name not in present:
             found.append(f"{cell.name} was deleted: 0 points for it; ask for the notebook with this cell in it")
@@ -300,7 +302,7 @@ def remarks(submitted: Path, marked: Path, gradebook: Gradebook, assignment: str
             found.append(f"{cell_name(cell)} {trouble(cell)}; the rest was marked without it")
         text = "".join(output.get("text", "") for output in cell.get("outputs", []))
         if LEFT_OUT in text or "... Output truncated ..." in text:  # the latter is nbgrader's, after 1000 lines
-            found.append(f"{cell_name(cell)} printed very much: only the beginning is in the feedback")
+            found.append(f"{cell_name(cell)} printed a lot: only the beginning is in the feedback")
     return found
 
 
@@ -324,6 +326,7 @@ def outcome(app: NbGrader, student: str, expected: list[str], log: TextIO) -> li
     if not reason:
         with temp_attrs(coursedir, student_id=student):
             error = convert(Autograde(coursedir=coursedir, parent=app), log)
+            no_page = "" if error else convert(GenerateFeedback(coursedir=coursedir, parent=app), log)
         if error:
             reason = f"nbgrader stopped with {error}. Look at the notebook (marking.log says more), or mark it by hand."
     if reason:
@@ -331,6 +334,7 @@ def outcome(app: NbGrader, student: str, expected: list[str], log: TextIO) -> li
     with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
         submission = gradebook.find_submission(assignment, student)
         said = [remark for name in expected for remark in remarks(folder / name, marked / name, gradebook, assignment)]
+        said += [f"there is no page for feedback: nbgrader stopped with {no_page}"] if no_page else []
         return [f"{submission.score:g} of {submission.max_score:g} points", *said]
 
 
@@ -381,11 +385,8 @@ def mark(course: Path, assignment: str, students: list[str]) -> list[str]:
         )
     with (course / "marking.log").open("w", encoding="utf-8") as log, contextlib.chdir(course):
         left = [one for one in students or everyone if not mark_student(app, one, expected, log)]
-        error = convert(GenerateFeedback(coursedir=app.coursedir, parent=app), log)
         with Gradebook(app.coursedir.db_url, app.coursedir.course_id) as gradebook:
             CsvExportPlugin(parent=app).export(gradebook)
-    if error:
-        print(f"The feedback is not complete: {error}")
     return left
 
 
@@ -394,18 +395,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers.marking", description=__doc__.split("\n")[0])
     parser.add_argument("course", type=Path, help="the folder with nbgrader_config.py and submitted/")
     parser.add_argument("assignment", help="the name of the assignment")
-    parser.add_argument("students", nargs="*", metavar="student", help="mark these alone, and no longer everyone")
+    parser.add_argument("students", nargs="*", metavar="student", help="mark only these students, in place of everyone")
     arguments = parser.parse_args()
     # nbgrader calls the command `alembic`, which is found without this only where the environment is activated.
     os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ.get("PATH", "")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(config.ROOT), os.environ.get("PYTHONPATH", "")])  # for the kernels
+    # For the kernels. An empty part would be the folder of the submission, where a random.py hides the package.
+    paths = [str(config.ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     os.environ.setdefault("FAST", "1")  # the checks bring small inputs of their own, so the marks are the same
     warnings.simplefilter("ignore")  # of nbformat and SQLAlchemy, which a teacher can do nothing about
     left = mark(arguments.course.resolve(), arguments.assignment, arguments.students)
     print(f"The marks are in {arguments.course / 'grades.csv'}, a page for each student in feedback/.", flush=True)
     if left:
         raise SystemExit(
-            f"Not marked: {', '.join(left)}. Mend what is said above, then run the command with their names."
+            f"Not marked: {', '.join(left)}. Do what the lines above say, then run the command again with these names."
         )
 
 

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import math
 import os
 import platform
 import time
@@ -19,8 +20,9 @@ from helpers import config
 NEEDED_SPEEDUP = 1.2
 TRIAL_STEPS = 8
 TRIAL_SECONDS = 0.5  # at least; the system counts the processor's time in hundredths of a second
-# Other programs that take more of the processor than this share of one core may decide a trial.
+# Other programs that take more than this share of one of the cores that a training needs may decide a trial.
 BUSY_CORES = 0.3
+MOST_IMAGES = 512  # in a step of the trial, which no progress bar shows
 LOOK_SECONDS = 0.2
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -61,7 +63,9 @@ def measure_speedups(model: nn.Module, batch_size: int, device: torch.device) ->
     A round times the two one after the other, on a copy of the model, so that both meet the same machine.
     """
     trial = copy.deepcopy(model).to(device, memory_format=torch.channels_last).train()
-    images = torch.zeros(batch_size, 1, 28, 28, device=device).contiguous(memory_format=torch.channels_last)
+    images = torch.zeros(min(batch_size, MOST_IMAGES), 1, 28, 28, device=device).contiguous(
+        memory_format=torch.channels_last
+    )
     for _ in range(2):  # the first steps of each pay for warming up
         for dtype in (torch.float32, torch.bfloat16):
             step_seconds(trial, images, dtype)
@@ -87,12 +91,15 @@ def decide(ratios: list[float]) -> str | None:
 
 
 def try_out(model: nn.Module, batch_size: int, device: torch.device) -> str | None:
-    """Return the faster number format; None if other programs are at work, or if the rounds do not agree."""
-    if cores_taken_while(lambda: time.sleep(LOOK_SECONDS)) > BUSY_CORES:
+    """Return the faster number format; None if other programs take its cores, or if the rounds do not agree."""
+    # On a server with many cores the neighbours are always at work; they disturb where they leave too few.
+    spare = max((psutil.cpu_count(logical=False) or psutil.cpu_count()) - torch.get_num_threads(), 0)
+    room = spare + BUSY_CORES if device.type == "cpu" else math.inf
+    if cores_taken_while(lambda: time.sleep(LOOK_SECONDS)) > room:
         return None
     ratios = []
     taken = cores_taken_while(lambda: ratios.extend(measure_speedups(model, batch_size, device)))
-    return None if taken > BUSY_CORES else decide(ratios)
+    return None if taken > room else decide(ratios)
 
 
 def processor() -> str:
@@ -154,7 +161,7 @@ def choose_precision(model: nn.Module, batch_size: int, device: torch.device) ->
         if choice is None:
             print(
                 "Whether bfloat16 is faster here could not be measured, most likely because other programs are using "
-                "the processor. So it is float32 for now; the next training measures again."
+                "the processor. This training uses float32; the next one will measure again."
             )
             return torch.float32
         choices[key] = choice

@@ -27,7 +27,7 @@ COLUMNS = [
 
 
 # Begins the line of a claim that a full run does not bear out; `make run` looks for it in the outputs.
-OTHERWISE = "✗ In this run it came out otherwise:"
+OTHERWISE = "✗ This did not hold in this run:"
 
 
 def numbers_behind(caller: FrameType) -> str:
@@ -42,30 +42,39 @@ def numbers_behind(caller: FrameType) -> str:
     -------
     str
         Each side of each comparison in `holds` that is no plain number, with its value, such as
-        "accuracy = 0.883"; empty where Python does not keep the source.
+        "accuracy = 0.883"; empty where that cannot be found out, as where Python does not keep the source.
     """
-    call = Source.executing(caller).node
-    if not isinstance(call, ast.Call):
+    try:
+        call = Source.executing(caller).node
+        condition = next((keyword.value for keyword in call.keywords if keyword.arg == "holds"), None)
+        condition = condition or call.args[1]
+        found = {}
+        for side in sides_of(condition) or [condition]:
+            text = ast.unparse(side)
+            found[text] = in_one_line(eval(text, caller.f_globals, caller.f_locals))
+    except Exception:  # a claim must never stop a lesson, least of all by what it adds to its line
         return ""
-    condition = next((keyword.value for keyword in call.keywords if keyword.arg == "holds"), None)
-    if condition is None:
-        condition = call.args[1]
-    sides = [
-        side
-        for node in ast.walk(condition)
-        if isinstance(node, ast.Compare)
-        for side in [node.left, *node.comparators]
-        if not isinstance(side, ast.Constant)
-    ]
-    found = {}
-    for side in sides or [condition]:
-        text = ast.unparse(side)
-        try:
-            value = eval(text, caller.f_globals, caller.f_locals)
-        except Exception:  # part of a comprehension, whose names exist only inside it
-            continue
-        found[text] = f"{value:.4g}" if isinstance(value, float) else str(value)
     return ", ".join(f"{text} = {value}" for text, value in found.items())
+
+
+def sides_of(node: ast.AST) -> list[ast.expr]:
+    """Return the sides of all comparisons in an expression, without plain numbers and without comprehensions.
+
+    The names of a comprehension exist inside it alone. Outside, the same name may hold another number.
+    """
+    if isinstance(node, ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp | ast.Lambda):
+        return []
+    if isinstance(node, ast.Compare):
+        return [side for side in [node.left, *node.comparators] if not isinstance(side, ast.Constant)]
+    return [side for child in ast.iter_child_nodes(node) for side in sides_of(child)]
+
+
+def in_one_line(value) -> str:
+    """Return a number to four digits, and of an array, a tensor or a table column the numbers in it."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(in_one_line, value))}]"
+    return f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).split())
 
 
 def claim(sentence: str, holds: bool, fast: bool | None = None) -> None:
@@ -94,7 +103,7 @@ def claim(sentence: str, holds: bool, fast: bool | None = None) -> None:
     if config.FAST and fast is None:
         print(f"FAST=1, not checked: {sentence}")
     elif not (fast if config.FAST else holds) and unfinished_models():
-        print(f"Not decided, as a training was stopped ({', '.join(unfinished_models())}): {sentence}")
+        print(f"Not checked, because a training did not end ({', '.join(unfinished_models())}): {sentence}")
     elif config.FAST:
         if not fast:
             raise AssertionError(f"Under FAST=1 not even the weak bound holds for: {sentence}")

@@ -137,6 +137,8 @@ def execute(path: Path) -> Execution:
             f"because memory ran out.{held} Now {free_memory():.1f} GB are free. Close other programs and notebooks, "
             f"or give the container more memory, and start again.\nThe copy up to this cell is {executed_copy(path)}."
         ) from None
+    except RuntimeError as error:
+        raise SystemExit(f"{path.stem} was not executed, since its kernel does not start: {error}. {INSTALL}") from None
     finally:
         make_repeatable(notebook)
         notebook.metadata = nbformat.from_dict(
@@ -153,13 +155,13 @@ def execute(path: Path) -> Execution:
 
 
 def unborne_claims(notebook: nbformat.NotebookNode) -> list[str]:
-    """Return the lines in which an executed lesson says that a claim came out otherwise."""
+    """Return the lines in which an executed lesson says that a claim did not hold."""
     texts = [output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])]
     return [line for text in texts for line in text.splitlines() if line.startswith(OTHERWISE)]
 
 
 def run() -> dict[str, Execution]:
-    """Execute all lessons in order; print what each model reached, each lesson's time, and what came out otherwise.
+    """Execute all lessons in order; print what each model reached, each time, and which claims did not hold.
 
     Returns
     -------
@@ -206,14 +208,14 @@ def run() -> dict[str, Execution]:
     otherwise = {name: unborne_claims(nbformat.read(COPIES / f"{name}.ipynb", as_version=4)) for name in executions}
     if any(otherwise.values()):
         print(
-            "\nWhat came out otherwise than the lessons say. Each training depends a little on the processor and on "
+            "\nClaims that did not hold in this run. Each training depends a little on the processor and on "
             "chance, so this is no fault of yours, and the lessons went on:\n"
         )
         for name, lines in otherwise.items():
             for line in lines:
                 print(f"  {name}: {line.removeprefix(OTHERWISE).strip()}")
     elif not config.FAST:
-        print("\nAll that the lessons claim came out so in this run.")
+        print("\nEvery claim of the lessons held in this run.")
     return executions
 
 
@@ -250,6 +252,8 @@ def publish() -> None:
     """Do a full run, then rewrite the committed notebooks, the recorded results and the tables that show them."""
     if config.FAST:
         raise SystemExit("The committed outputs come from a full run: do not set FAST.")
+    if peak_memory(os.getpid()) is None:
+        raise SystemExit("The memory that each lesson takes is published, too, and only Linux tells it. Publish there.")
     executions = run()
     executed = {path: nbformat.read(COPIES / path.name, as_version=4) for path in lesson_paths()}
     if any(map(unborne_claims, executed.values())):

@@ -1,5 +1,6 @@
 """`fit`: the training loop of lesson 02, with a progress bar, a history and a way to stop."""
 
+import math
 import signal
 import sys
 import threading
@@ -25,6 +26,7 @@ from helpers.unfinished import mark_finished, mark_unfinished
 
 # Stopped before its first batch, a training has no figures of its own; they are measured on so many images.
 IMAGES_MEASURED = 1_000
+PATIENCE = 10  # seconds between the first press of stop and one that is obeyed at once
 
 
 class LossNotFiniteError(FloatingPointError):
@@ -45,11 +47,12 @@ class Seen:
 class StopButton:
     """Note that stop was pressed (SIGINT), and interrupt at once only what may end half-way.
 
-    Otherwise a second press, a moment after the first, would end the work that the first one has left to do.
+    Otherwise a second press, a moment after the first, would end the work that the first one has left to do. A press
+    long after the first interrupts whatever is under way, since that seems to hang.
     """
 
     def __init__(self):
-        self.pressed = False
+        self.pressed, self.first_press = False, math.inf
         self.may_interrupt = False
 
     def __enter__(self):
@@ -65,8 +68,9 @@ class StopButton:
 
     def press(self, *signal_and_frame):
         """Handle the signal."""
-        self.pressed = True
-        if self.may_interrupt:
+        now = time.monotonic()
+        self.pressed, self.first_press = True, min(now, self.first_press)
+        if self.may_interrupt or now - self.first_press > PATIENCE:
             self.may_interrupt = False
             raise KeyboardInterrupt
 
@@ -280,8 +284,6 @@ def fit(
         print(f"FAST=1: {config.FAST_EPOCHS} of {epochs} epochs.")
         epochs = config.FAST_EPOCHS
     with StopButton() as stop:
-        rows, how_far = [], f"epoch 1 of {epochs}"
-        mark_unfinished(model, how_far)  # until the end is reached, whatever may end the training before
         device = next(model.parameters()).device
         model.to(memory_format=torch.channels_last)
         dtype = choose_precision(model, batch_size, device)
@@ -289,11 +291,11 @@ def fit(
         config.set_seed(seed)
         loader = make_loader(train, batch_size, shuffle=True, seed=seed)
         log = open_log(log_dir)
+        rows = []
         progress = tqdm(total=epochs * len(loader), unit="batch", disable=not config.SHOW_PROGRESS_BARS)
         try:
             for epoch in range(1, epochs + 1):
                 how_far = f"epoch {epoch} of {epochs}"
-                mark_unfinished(model, how_far)
                 progress.set_description(f"epoch {epoch}/{epochs}")
                 started, seen = time.perf_counter(), Seen()
                 row = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
@@ -306,6 +308,9 @@ def fit(
                     stop.may_interrupt = False
                 except KeyboardInterrupt:
                     stop.pressed, stop.may_interrupt = True, False
+                finally:
+                    if seen.images or stop.pressed:
+                        mark_unfinished(model, how_far)  # whatever may end the training from here on
                 stopped = stop.pressed
                 if stopped and rows and not seen.images:
                     break  # nothing of this epoch has happened

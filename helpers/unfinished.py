@@ -12,7 +12,7 @@ _LAST_STOPPED: dict[str, str] = {}
 
 
 def mark_unfinished(model: nn.Module, how_far: str) -> None:
-    """Note how far a model's training has come, such as "epoch 3 of 12"."""
+    """Note how far a model's training has come, such as "epoch 3 of 12". An earlier note is replaced."""
     _HOW_FAR[model] = how_far
     _LAST_STOPPED[type(model).__name__] = how_far
 

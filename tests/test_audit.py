@@ -1,5 +1,6 @@
 """The audit of the claims: what a prepared kernel changes, keeps and writes down, and what the table says of it."""
 
+import functools
 import shutil
 
 import nbformat
@@ -85,7 +86,7 @@ def test_a_kept_training_comes_back_with_weights_history_log_and_schedule(stripe
     train(lr=0.2)
     train(seed=5)
     train(loss_function=nn.CrossEntropyLoss(label_smoothing=0.1))
-    train(augment=lambda images: 255 - images)
+    train(augment=torch.bitwise_not)
     assert len(fits) == 5  # another training is no kept one
 
 
@@ -101,9 +102,18 @@ def lesson(tmp_path, monkeypatch):
     return path
 
 
+def test_what_has_no_name_is_not_mistaken_for_a_training_that_was_kept(stripes, tmp_path):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for nameless in (lambda images: images, functools.partial(torch.add, other=0)):
+        with pytest.raises(TypeError, match="has none"):
+            remember(training.fit, "float32", tmp_path)(model, stripes(20), None, optimizer, 1, 10, augment=nameless)
+
+
 def test_a_lesson_runs_under_its_seed_and_format_and_its_claims_are_written_down(lesson):
-    entry = audit.run_lesson("01_first", "bfloat16", 1, "test-audit")
-    shutil.rmtree(config.ROOT / "runs" / "test-audit")
+    name = config.RUNS_DIR.name + "-audit"  # beside the folder of this test run
+    entry = audit.run_lesson("01_first", "bfloat16", 1, name)
+    shutil.rmtree(config.ROOT / "runs" / name)
     assert entry["error"] is None
     assert [found["holds"] for found in entry["claims"]] == [True, False]
     assert entry["claims"][0]["numbers"] == "SEED = 1" and entry["claims"][1]["numbers"].startswith("score = ")

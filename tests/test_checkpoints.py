@@ -338,6 +338,11 @@ def test_a_model_of_another_architecture_is_left_as_it_was(saved):
         checkpoints.load_checkpoint("small", nn.Sequential(nn.Flatten(), nn.Linear(784, 10, bias=False)))
 
 
+def test_a_file_in_a_format_that_is_not_read_says_so(saved):
+    torch.save(torch.load(saved[1], weights_only=True), saved[1], pickle_protocol=4)
+    assert_refused(r"is not damaged, but PyTorch .* cannot read it")
+
+
 def test_a_checkpoint_cannot_run_code(saved, home):
     class Evil:
         def __reduce__(self):

@@ -199,7 +199,7 @@ def test_mcnemar_of_two_equal_models_finds_nothing():
 
 @pytest.fixture
 def many():
-    """Make 400 samples of a model that is too sure of some and too unsure of others: labels, predictions, probabilities."""
+    """Make labels, predictions and probabilities of 400 samples, of some too sure and of others too unsure."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 10, 400)
     logits = random.uniform(0.5, 3, (400, 1)) * (random.normal(size=(400, 10)) + 2 * np.eye(10)[labels])

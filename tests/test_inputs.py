@@ -107,9 +107,9 @@ def test_normalize_takes_grey_levels_of_any_shape_and_nothing_that_was_scaled(im
         data.normalize(images.numpy())
 
 
-@pytest.mark.parametrize("shape", [(20, 2, 28, 28), (20, 1, 1, 28, 28), (20, 5), (20,)])
+@pytest.mark.parametrize("shape", [(20, 2, 28, 28), (20, 1, 1, 28, 28), (20, 3, 784), (3, 28, 28), (20, 5), (20,)])
 def test_images_without_an_obvious_way_are_refused_with_what_is_wanted(shape):
-    for message in messages_about(TensorDataset(torch.zeros(shape, dtype=torch.uint8), LABELS)):
+    for message in messages_about(TensorDataset(torch.zeros(shape, dtype=torch.uint8), LABELS[: shape[0]])):
         assert str(shape) in message and "(N, 1, 28, 28)" in message
 
 
@@ -127,7 +127,7 @@ def test_images_without_an_obvious_way_are_refused_with_what_is_wanted(shape):
 )
 def test_labels_of_another_form_are_refused_and_the_code_in_the_message_makes_them_right(labels, code):
     messages = messages_about(TensorDataset(GREY, labels))
-    assert all(message.endswith(f"The way there: labels = {code}.") for message in messages)
+    assert all(message.endswith(f"To convert: labels = {code}.") for message in messages)
     assert torch.equal(eval(code, {"labels": labels}), LABELS)
 
 
@@ -341,13 +341,44 @@ def test_losses_of_ones_own_are_taken(loss_function):
     assert len(training.fit(model, GOOD, GOOD, optimizer, 1, 10, loss_function=loss_function)) == 1
 
 
+@pytest.mark.parametrize("loss_function", [nn.CrossEntropyLoss(reduction="sum"), nn.NLLLoss(reduction="sum")])
+def test_the_sum_over_the_batch_is_refused(loss_function):
+    model = models.FashionNet()  # its log-probabilities suit both
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="returned the sum, so every step would be 10 times as large"):
+        training.fit(model, GOOD, None, optimizer, 1, 10, loss_function=loss_function)
+
+
+def test_probabilities_are_known_in_bfloat16_too():
+    rows = torch.rand(200, 10, generator=torch.Generator().manual_seed(0)).softmax(dim=1).bfloat16()
+    assert (rows.float().sum(dim=1) - 1).abs().max() > 1e-3
+    labels = torch.arange(200) % 10
+    assert evaluation.cross_entropy(labels, rows) == pytest.approx(
+        evaluation.cross_entropy(labels, rows.float() / rows.float().sum(dim=1, keepdim=True)), abs=0.01
+    )
+    with pytest.raises(ValueError, match="are probabilities"):
+        inputs.check_outputs(rows, 200, models.MLP())
+
+
+def test_an_optimizer_over_frozen_layers_alone_is_refused():
+    model = models.MLP()
+    first, *rest = model.parameters()
+    first.requires_grad = False
+    with pytest.raises(
+        ValueError, match=f"holds 0 of the {len(rest)} that this MLP can learn, and 1 others: all it holds are frozen"
+    ):
+        training.fit(model, GOOD, None, torch.optim.SGD([first], lr=0.1), 1, 10)
+
+
 def test_an_optimizer_over_another_model_is_refused():
     old, model = models.MLP(), models.MLP()
-    with pytest.raises(ValueError, match="of the 6 of this MLP the optimizer holds 0, and others besides"):
+    with pytest.raises(
+        ValueError, match="holds 0 of the 6 that this MLP can learn, and 6 others: it was made for another"
+    ):
         training.fit(model, GOOD, GOOD, torch.optim.Adam(old.parameters()), 1, 10)
     optimizer = torch.optim.Adam(model.parameters())
     model[-1] = nn.Linear(256, 10)  # after the optimizer was made
-    with pytest.raises(ValueError, match="of the 6 of this MLP the optimizer holds 4"):
+    with pytest.raises(ValueError, match="holds 4 of the 6 that this MLP can learn, and 2 others"):
         training.fit(model, GOOD, GOOD, optimizer, 1, 10)
     for wrong in (torch.optim.Adam, "Adam", 0.001, None):
         with pytest.raises(TypeError, match=r"fit wants an optimizer .* torch\.optim\.Adam\(model\.parameters\(\)"):
@@ -412,16 +443,20 @@ SURE = np.full((10, 10), 0.02) + 0.8 * np.eye(10)
 @pytest.mark.parametrize(
     ("labels", "text"),
     [
-        (TEN[:, None], r"int64 \(10, 1\) from 0 to 9\. The way there: labels = labels\[:, 0\]"),
-        (np.eye(10), r"float64 \(10, 10\) from 0 to 1\. The way there: labels = labels\.argmax\(axis=1\)"),
-        (TEN.astype(float), r"float64 \(10,\) from 0 to 9\. The way there: labels = labels\.astype\(int\)"),
-        (torch.arange(10.0), r"float32 \(10,\) from 0 to 9\. The way there: labels = labels\.long\(\)"),
-        (TEN + 1, "from 1 to 10. The way there: labels = labels - 1"),
+        (TEN[:, None], r"int64 \(10, 1\) from 0 to 9\. To convert: labels = labels\[:, 0\]"),
+        (np.eye(10), r"float64 \(10, 10\) from 0 to 1\. To convert: labels = labels\.argmax\(axis=1\)"),
+        (TEN.astype(float), r"float64 \(10,\) from 0 to 9\. To convert: labels = labels\.astype\(int\)"),
+        (torch.arange(10.0), r"float32 \(10,\) from 0 to 9\. To convert: labels = labels\.long\(\)"),
+        (TEN + 1, "from 1 to 10. To convert: labels = labels - 1"),
         (TEN - 1, "from -1 to 8"),
         (np.array(config.CLASS_NAMES), r"labels = \[CLASS_NAMES\.index\(each\) for each in labels\]"),
         (config.CLASS_NAMES, r"labels = \[CLASS_NAMES\.index\(each\) for each in labels\]"),
         (TEN[:0], "not a single sample"),
         ([], "not a single sample"),
+        (TEN.astype(float).tolist(), r"labels = np\.asarray\(labels\)\.astype\(int\)"),
+        (pd.DataFrame(TEN), r"labels = np\.asarray\(labels\)\[:, 0\]"),
+        ([[1], [2, 3]], "but got an object of the type list"),
+        (None, "but got None"),
         (TEN > 3, r"bool \(10,\)"),
         (np.int64(3), r"int64 \(\)"),
         (TEN[:9], "9 labels"),

@@ -244,6 +244,7 @@ def test_tracked_files_hold_no_machine_path():
         pytest.skip("a question to git")
     names = ["*.py", "*.md", "*.toml", "*.txt", "*.yml", "Makefile", ".ci", f":!tests/{Path(__file__).name}"]
     assert git("ls-files", "conftest.py")
+    assert git("grep", "-lE", "Fashion-(MNIST|Nothing)", "HEAD", "--", *names)  # such a search does find
     assert not git("grep", "-lE", "/(root|work|Users)/", "HEAD", "--", *names)
 
 

@@ -29,6 +29,7 @@ def idle(monkeypatch):
         return taken.pop(0) if taken else 0.0
 
     monkeypatch.setattr(precision, "cores_taken_while", cores_taken_while)
+    monkeypatch.setattr(precision.psutil, "cpu_count", lambda logical=True: torch.get_num_threads())
     monkeypatch.setattr(precision, "LOOK_SECONDS", 0)
     monkeypatch.setattr(precision, "TRIAL_SECONDS", 0)
     return taken
@@ -95,7 +96,7 @@ def test_one_busy_moment_in_a_trial_decides_nothing(home, idle, steps):
 def test_rounds_that_do_not_agree_stay_in_float32_and_are_not_kept(home, idle, steps, capsys):
     steps(lambda number, dtype: 1.0 if dtype == torch.bfloat16 else 2.0 if number // 2 % 2 else 0.5)
     assert precision.choose_precision(SMALL, 4, CPU) == torch.float32
-    assert "float32 for now; the next training measures again" in capsys.readouterr().out
+    assert "This training uses float32; the next one will measure again" in capsys.readouterr().out
     assert kept(home) == []
     steps(lambda number, dtype: 1.0 if dtype == torch.bfloat16 else 2.0)
     assert precision.choose_precision(SMALL, 4, CPU) == torch.bfloat16
@@ -109,6 +110,16 @@ def test_no_choice_is_made_while_other_programs_are_at_work(home, idle, steps, t
     steps(lambda number, dtype: 1.0 if dtype == torch.float32 else bfloat16)
     assert precision.choose_precision(SMALL, 4, CPU) == torch.float32
     assert kept(home) == []
+
+
+@pytest.mark.parametrize(("taken", "chosen"), [(29.0, torch.bfloat16), (31.0, torch.float32)])
+def test_on_a_server_with_many_cores_neighbours_disturb_only_where_too_few_are_left(
+    home, idle, steps, monkeypatch, taken, chosen
+):
+    monkeypatch.setattr(precision.psutil, "cpu_count", lambda logical=True: 30 + torch.get_num_threads())
+    idle.extend([taken, taken])
+    steps(lambda number, dtype: 1.0 if dtype == torch.bfloat16 else 2.0)
+    assert precision.choose_precision(SMALL, 4, CPU) == chosen
 
 
 def test_a_busy_process_is_seen():

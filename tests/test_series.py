@@ -140,7 +140,7 @@ def test_a_claim_that_came_out_otherwise_ends_no_run_and_is_named_at_its_end(les
     lessons("02_second", "from helpers.results import claim\nclaim('Down.', holds=True)")
     series.COPIES.mkdir(parents=True)
     assert set(series.run()) == {"01_first", "02_second"}
-    last = capsys.readouterr().out.split("What came out otherwise")[1].splitlines()
+    last = capsys.readouterr().out.split("Claims that did not hold")[1].splitlines()
     assert last[-1] == "  01_first: Up. Found: score = 0.3." and "Down" not in "".join(last)
 
 
@@ -149,7 +149,7 @@ def test_a_run_in_which_all_claims_hold_says_so(lessons, capsys, monkeypatch):
     lessons("01_first", "from helpers.results import claim\nclaim('Up.', holds=True)")
     series.COPIES.mkdir(parents=True)
     series.run()
-    assert capsys.readouterr().out.endswith("All that the lessons claim came out so in this run.\n")
+    assert capsys.readouterr().out.endswith("Every claim of the lessons held in this run.\n")
 
 
 def test_a_short_run_is_never_published(lessons, monkeypatch):

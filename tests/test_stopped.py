@@ -5,6 +5,8 @@ import csv
 import json
 import re
 import signal
+import time
+from types import SimpleNamespace
 
 import nbformat
 import pandas as pd
@@ -243,7 +245,7 @@ def test_a_claim_about_an_unfinished_model_is_left_undecided(stripes, monkeypatc
     train(stripes, model, {2})
     results.claim("It is good.", holds=False, fast=False)
     epochs = "2" if is_fast else "3"
-    expected = f"Not decided, as a training was stopped (Pressed in epoch 1 of {epochs}): It is good."
+    expected = f"Not checked, because a training did not end (Pressed in epoch 1 of {epochs}): It is good."
     assert expected in capsys.readouterr().out
     train(stripes, model)
     if is_fast:
@@ -257,7 +259,37 @@ def test_a_claim_about_an_unfinished_model_is_left_undecided(stripes, monkeypatc
 def test_figures_that_outlive_a_stopped_model_are_left_undecided_too(stripes, capsys):
     accuracies = [train(stripes, Pressed(()), presses)["validation_accuracy"].iloc[-1] for presses in ({2}, {3})]
     results.claim("Both are good.", holds=min(accuracies) > 1)
-    assert "Not decided, as a training was stopped (Pressed in epoch 1 of 3)" in capsys.readouterr().out
+    assert "Not checked, because a training did not end (Pressed in epoch 1 of 3)" in capsys.readouterr().out
+
+
+def test_an_error_before_anything_was_learned_leaves_a_finished_model_finished(stripes):
+    model = Pressed(())
+    optimizer = torch.optim.Adam(model.parameters())
+    with pytest.raises(ValueError, match="mean over the batch"):
+        training.fit(model, stripes(30), None, optimizer, 3, 10, loss_function=nn.CrossEntropyLoss(reduction="none"))
+    assert unfinished.unfinished_models() == []
+    calls = []
+
+    def fails_in_the_second_batch(outputs, labels):
+        calls.append(1)
+        return F.cross_entropy(outputs, labels if len(calls) == 1 else labels.float())
+
+    with pytest.raises(RuntimeError):
+        training.fit(model, stripes(30), None, optimizer, 3, 10, loss_function=fails_in_the_second_batch)
+    assert unfinished.unfinished_models() == ["Pressed in epoch 1 of 3"]
+
+
+def test_stop_ends_what_hangs_too(stripes, monkeypatch):
+    def hang():
+        for _ in range(2):  # the first press in this pass is noted, one much later is obeyed
+            press_stop()
+            clock.append(clock[-1] + 2 * training.PATIENCE)
+
+    clock = [100.0]
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: clock[-1], perf_counter=time.perf_counter))
+    model = Pressed({4, 5}, hang)  # while the first epoch is measured, which is tried twice
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(model, stripes(30), stripes(10), torch.optim.Adam(model.parameters()), 3, 10)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
@@ -326,7 +358,9 @@ def test_lesson_02_goes_on_after_a_stop_in_its_first_epoch(lesson_kernel, tmp_pa
     together = "\n".join(said.values())
     assert "ERROR" not in together, together
     # One table has a place for each class, also for those that an untrained model never names.
-    assert not [text for text in said.values() if "nan" in text.lower() and "mean confidence (%)" not in text]
+    assert not [
+        text for text in said.values() if re.search(r"\bnan\b", text.lower()) and "mean confidence (%)" not in text
+    ]
     assert f"MLP is not saved: its training was stopped in {stopped}." in together
     assert f"Not final: the training of this MLP was stopped in {stopped}" in together
     assert f"Not recorded: the training of MLP was stopped in {stopped}." in together
