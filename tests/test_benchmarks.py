@@ -261,7 +261,5 @@ def test_the_table_of_a_busy_machine_compares_with_an_idle_one(results):
     assert "| 1 | with the setting | 50.0 |" in table
     # In the same rounds the idle machine needed 1.1, 1.0 and 1.05 times as long.
     assert "1.05 to 1.05 times as long with the setting as without" in table
-    assert (
-        "2.5 to 2.5 times as long as with nothing else at work (without the project's OpenMP setting: 25.0 to 25.0 times)"
-        in table
-    )
+    assert "2.5 to 2.5 times as long as with nothing else at work" in table
+    assert "(without the project's OpenMP setting: 25.0 to 25.0 times)" in table
