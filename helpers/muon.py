@@ -49,7 +49,7 @@ class Muon(torch.optim.Optimizer):
         Added to the gradients of the groups that are not orthogonal, as in `torch.optim.SGD`.
     """
 
-    def __init__(self, groups: list[dict], momentum: float = 0.9, weight_decay: float = 0.0):
+    def __init__(self, groups: list[dict], momentum: float, weight_decay: float = 0.0):
         super().__init__(groups, {"momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()

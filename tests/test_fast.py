@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import augment, config, fast, training
+from helpers import augment, config, fast, models, training
 from helpers.muon import Muon
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -14,7 +14,7 @@ RECIPE = {
     "batch_size": 16,
     "lr": 0.05,
     "other_lr": 0.2,
-    "weight_decay": 0.0,
+    "weight_decay": 0.001,
     "label_smoothing": 0.1,
     "augment": ["random_flip"],
 }
@@ -70,7 +70,9 @@ def test_the_recipes_settings_reach_fit(stripes, monkeypatch):
     fast.train_fast("small", stripes(48), seed=3)
     optimizer, epochs, batch_size = seen["values"][3:]
     assert (epochs, batch_size, seen["seed"]) == (3, 16, 3)
-    assert isinstance(optimizer, Muon) and optimizer.defaults["momentum"] == 0.9
+    assert isinstance(optimizer, Muon) and optimizer.defaults == {"momentum": 0.9, "weight_decay": 0.001}
+    torch.manual_seed(3)
+    assert torch.equal(seen["values"][0][1].weight, models.LogisticRegression()[1].weight)
     assert [group["max_lr"] for group in optimizer.param_groups] == [0.05, 0.2]
     assert seen["loss_function"].label_smoothing == 0.1
     images = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
