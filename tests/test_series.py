@@ -144,9 +144,8 @@ def test_a_claim_that_came_out_otherwise_ends_no_run_and_is_named_at_its_end(les
     assert last[-1] == "  01_first: Up. Found: score = 0.3." and "Down" not in "".join(last)
 
 
-def test_a_run_in_which_all_claims_hold_says_so(lessons, capsys, monkeypatch):
-    monkeypatch.delenv("FAST")
-    lessons("01_first", "from helpers.results import claim\nclaim('Up.', holds=True)")
+def test_a_run_in_which_all_claims_hold_says_so(lessons, capsys):
+    lessons("01_first", "print('✓ Up.')")
     series.COPIES.mkdir(parents=True)
     series.run()
     assert capsys.readouterr().out.endswith("Every claim of the lessons held in this run.\n")
@@ -158,9 +157,8 @@ def test_a_short_run_is_never_published(lessons, monkeypatch):
         series.publish()
 
 
-def test_a_run_with_a_claim_that_came_out_otherwise_is_not_published(lessons, monkeypatch):
-    monkeypatch.delenv("FAST")
-    path = lessons("01_first", "from helpers.results import claim\nclaim('Up.', holds=False)")
+def test_a_run_with_a_claim_that_came_out_otherwise_is_not_published(lessons):
+    path = lessons("01_first", f"print({series.OTHERWISE + ' Up.'!r})")
     before = path.read_bytes()
     series.COPIES.mkdir(parents=True)
     with pytest.raises(SystemExit, match="not published"):
