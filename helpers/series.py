@@ -138,6 +138,8 @@ def execute(path: Path) -> Execution:
             f"or give the container more memory, and start again.\nThe copy up to this cell is {executed_copy(path)}."
         ) from None
     except RuntimeError as error:
+        if memory is not None:  # it has executed a cell, so this is something else
+            raise
         raise SystemExit(f"{path.stem} was not executed, since its kernel does not start: {error}. {INSTALL}") from None
     finally:
         make_repeatable(notebook)

@@ -125,6 +125,15 @@ def test_a_run_that_cannot_be_saved_does_not_start(lessons, monkeypatch):
         series.run()
 
 
+def test_a_kernel_that_does_not_start_is_told_in_words(lessons, monkeypatch):
+    path = lessons("01_first", "1 + 1")
+    series.COPIES.mkdir(parents=True)
+    died = RuntimeError("Kernel died before replying to kernel_info")
+    monkeypatch.setattr(series.NotebookClient, "execute", lambda self: (_ for _ in ()).throw(died))
+    with pytest.raises(SystemExit, match="01_first was not executed, since its kernel does not start"):
+        series.execute(path)
+
+
 def test_a_students_own_notebook_is_no_lesson(lessons):
     lessons("01_first", "1 + 1")
     for name in ("01_first-Copy1", "Untitled", "03_my_notes"):

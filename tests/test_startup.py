@@ -100,3 +100,8 @@ def test_the_environment_has_the_file_as_it_is_here():
     assert set(included["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]) == {
         f"startup/{path.name}" for path in (config.ROOT / "startup").glob("*.p*")
     }
+
+
+def test_the_guide_gives_a_server_the_same_setting():
+    guide = (config.ROOT / "INSTRUCTORS.md").read_text(encoding="utf-8")
+    assert f'"GOMP_SPINCOUNT": "{SETTINGS["GOMP_SPINCOUNT"]}"' in guide
