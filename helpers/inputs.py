@@ -60,7 +60,7 @@ def way_to_shape(shape: tuple[int, ...]) -> str | None:
         _, channels, *size = shape
     else:
         return None
-    if channels not in (1, 3):
+    if channels not in (1, 3) or min(size) < 8:  # too narrow for a picture, so a dimension is something else
         return None
     if channels == 3:
         code = f"v2.functional.rgb_to_grayscale({code})"
