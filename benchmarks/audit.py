@@ -16,7 +16,7 @@ import torch
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from benchmarks.record import conditions, read, start, write
+from benchmarks.record import conditions, entries_with, read, start, write
 from helpers import config, series
 from helpers.machine import markdown_table
 
@@ -25,13 +25,15 @@ FORMATS = ("float32", "bfloat16")
 
 
 def emulates_bfloat16() -> bool:
-    """Tell whether this processor has no instructions for bfloat16, and so emulates it."""
+    """Tell whether the device that trains has no instructions for bfloat16, and so emulates it."""
+    if config.get_device().type == "cuda":
+        return not torch.cuda.is_bf16_supported(including_emulation=False)
     return not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def label_of(lesson: str, number_format: str, seed: int) -> str:
-    """Return the key of a run in the recorded results."""
-    return f"{lesson}, {number_format}, seed {seed}"
+    """Return the key under which a run on this machine's device is recorded."""
+    return f"{lesson}, {number_format}, seed {seed}, {config.get_device().type}"
 
 
 def run_lesson(lesson: str, number_format: str, seed: int, run_name: str) -> dict:
@@ -101,10 +103,19 @@ def current_code(lesson: str) -> str:
     return series.code_hash(nbformat.read(config.NOTEBOOKS_DIR / f"{lesson}.ipynb", as_version=4))
 
 
-def is_there(label: str, lesson: str) -> bool:
-    """Tell whether a run of the lesson as it stands is recorded."""
-    entry = read("audit").get(label)
-    return entry is not None and entry["code"] == current_code(lesson) and entry["error"] is None
+def is_there(lesson: str, number_format: str, seed: int) -> bool:
+    """Tell whether a run of the lesson as it stands is recorded, on whatever device."""
+    wanted = {"lesson": lesson, "format": number_format, "seed": seed, "code": current_code(lesson), "error": None}
+    return bool(entries_with("audit", **wanted))
+
+
+def seeds_by_device(runs: list[dict]) -> str:
+    """Return which seeds ran on which device, as "1, 2 on cpu; 3 on cuda"; a dash for none."""
+    found = {}
+    for run in sorted(runs, key=lambda run: run["seed"]):
+        where = run["conditions"]["device"] + (" (emulated)" if run["emulated"] else "")
+        found.setdefault(where, []).append(str(run["seed"]))
+    return "; ".join(f"{', '.join(seeds)} on {where}" for where, seeds in found.items()) or "–"
 
 
 def audit_table() -> str:
@@ -116,12 +127,7 @@ def audit_table() -> str:
         claims = {found["claim"] for run in runs for found in run["claims"]}
         failed = {found["claim"] for run in runs for found in run["claims"] if not found["holds"]}
         failing |= failed
-        by_format = []
-        for number_format in FORMATS:
-            of_format = [run for run in runs if run["format"] == number_format]
-            seeds = ", ".join(str(run["seed"]) for run in sorted(of_format, key=lambda run: run["seed"]))
-            emulated = " (emulated)" if any(run["emulated"] for run in of_format) else ""
-            by_format.append(seeds + emulated if seeds else "–")
+        by_format = [seeds_by_device([run for run in runs if run["format"] == asked]) for asked in FORMATS]
         rows.append([path.stem, len(claims), *by_format, len(failed)])
     changed = {}
     for entry in entries:
@@ -145,7 +151,7 @@ def main() -> None:
     lessons = [path.stem for path in series.lesson_paths()]
     for number_format, seed, lesson in itertools.product(asked.formats, asked.seeds, lessons):
         label = label_of(lesson, number_format, seed)
-        if is_there(label, lesson):
+        if is_there(lesson, number_format, seed):
             continue
         print(label, flush=True)
         entry = run_lesson(lesson, number_format, seed, f"audit-{number_format}-{seed}")

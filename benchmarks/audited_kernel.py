@@ -130,6 +130,8 @@ def remember(fit, number_format: str, folder: Path):
             return kept["history"]
         keeper = Keeper(model, schedule)
         history = fit(model, train, validation, optimizer, epochs, batch_size, scheduler=keeper, **options)
+        if "stopped" in history.attrs:
+            return history
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         torch.save({"history": history, "states": keeper.states, "random": torch.get_rng_state()}, part)
@@ -155,6 +157,8 @@ def prepare(seed: int, number_format: str, emulated: bool, claims: Path) -> None
     claims : Path
         File to which each claim is added, as a line of JSON.
     """
+    # Otherwise a GPU rounds what the convolutions of a float32 network multiply to the ten bits of TF32.
+    torch.backends.cudnn.allow_tf32 = number_format == "bfloat16"
     config.SEED = seed
     config.set_seed.__defaults__ = (seed,)
 

@@ -22,13 +22,14 @@ RESULTS = config.ROOT / "benchmarks" / "results"
 
 
 def processor_name() -> str:
-    """Return the processor's name as the system tells it."""
+    """Return the processor's name as the system tells it, with the GPU's if there is one."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}{gpu}"
 
 
 @functools.cache  # what runs is the code as it was when the benchmark started

@@ -2,6 +2,7 @@
 
 import functools
 import shutil
+import signal
 
 import nbformat
 import pandas as pd
@@ -90,6 +91,21 @@ def test_a_kept_training_comes_back_with_weights_history_log_and_schedule(stripe
     assert len(fits) == 5  # another training is no kept one
 
 
+def test_a_training_that_was_stopped_is_not_kept(stripes, tmp_path):
+    class Impatient(nn.Linear):
+        def forward(self, images):
+            signal.raise_signal(signal.SIGINT)
+            return super().forward(images.flatten(1))
+
+    def train(layer):
+        model = layer(784, 10)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        remember(training.fit, "float32", tmp_path)(model, stripes(20), stripes(20), optimizer, 2, 10)
+
+    train(Impatient)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture
 def lesson(tmp_path, monkeypatch):
     """Make a series of one lesson, and send the audit's results to a folder of the test."""
@@ -125,7 +141,9 @@ def test_the_audit_goes_on_where_it_stopped_and_repeats_a_lesson_whose_code_chan
     def run_lesson(name, number_format, seed, run_name):
         ran.append((number_format, seed))
         found = {"claim": f"Up {holds}.", "holds": holds, "numbers": "score = 0.3"}
-        entry = {"lesson": name, "format": number_format, "emulated": number_format == "bfloat16", "seed": seed}
+        entry = {"lesson": name, "format": number_format, "seed": seed}
+        entry["emulated"] = number_format == "bfloat16" and seed == 1
+        entry["conditions"] = {"device": "cuda" if seed == 2 else "cpu"}
         return entry | {"code": audit.current_code(name), "claims": [found], "error": None}
 
     monkeypatch.setattr(audit, "run_lesson", run_lesson)
@@ -133,7 +151,7 @@ def test_the_audit_goes_on_where_it_stopped_and_repeats_a_lesson_whose_code_chan
     audit.main()
     audit.main()
     assert ran == [("float32", 1), ("float32", 2), ("bfloat16", 1), ("bfloat16", 2)]
-    assert "| 01_first | 1 | 1, 2 | 1, 2 (emulated) | 1 |" in audit.audit_table()
+    assert "| 01_first | 1 | 1 on cpu; 2 on cuda | 1 on cpu (emulated); 2 on cuda | 1 |" in audit.audit_table()
     assert "**still fails**: “Up False.”" in audit.audit_table()
     holds = True
     nbformat.write(new_notebook(cells=[new_code_cell(LESSON + "# better")]), lesson)
@@ -141,5 +159,6 @@ def test_the_audit_goes_on_where_it_stopped_and_repeats_a_lesson_whose_code_chan
     audit.main()
     assert len(ran) == 8
     table = audit.audit_table()
-    assert "| 01_first | 1 | 1, 2 | 1, 2 (emulated) | 0 |" in table and "still fails" not in table
+    assert "| 01_first | 1 | 1 on cpu; 2 on cuda | 1 on cpu (emulated); 2 on cuda | 0 |" in table
+    assert "still fails" not in table
     assert "were changed: 1.\n\n- 01_first: “Up False.” (float32, seed 1: score = 0.3; " in table

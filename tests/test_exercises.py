@@ -105,7 +105,7 @@ def test_the_committed_solutions_were_run_and_belong_to_their_code(path):
 
 
 # Of all lessons, that the checks pass is seen where the notebooks are executed, and that blank ones fail further below.
-STUDENTS = {"full": SOLUTIONS[:2], "blank": SOLUTIONS[:2]}
+STUDENTS = {"full": SOLUTIONS[:1], "blank": SOLUTIONS[:1]}
 CONFIGURATION = """\
 c = get_config()
 c.CourseDirectory.course_id = "fashion"
