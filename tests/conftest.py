@@ -32,6 +32,13 @@ class Spy(nn.Module):
         return self.linear(x.flatten(1))
 
 
+@pytest.fixture(autouse=True)
+def no_figures_left():
+    """Close the figures of a test, so that the next one of its process counts its own alone."""
+    yield
+    plt.close("all")
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """Send everything that helpers write, runs and data, to a fresh folder."""
