@@ -19,6 +19,7 @@ from nbclient.exceptions import CellExecutionError
 from benchmarks.record import conditions, entries_with, read, start, write
 from helpers import config, series
 from helpers.machine import markdown_table
+from helpers.precision import may_be_faster_in_bfloat16
 
 SEEDS = (1, 2, 3)  # the committed outputs are those of seed 0
 FORMATS = ("float32", "bfloat16")
@@ -28,7 +29,7 @@ def emulates_bfloat16() -> bool:
     """Tell whether the device that trains has no instructions for bfloat16, and so emulates it."""
     if config.get_device().type == "cuda":
         return not torch.cuda.is_bf16_supported(including_emulation=False)
-    return not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return not may_be_faster_in_bfloat16(config.get_device())
 
 
 def label_of(lesson: str, number_format: str, seed: int) -> str:

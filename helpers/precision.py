@@ -102,6 +102,21 @@ def try_out(model: nn.Module, batch_size: int, device: torch.device) -> str | No
     return None if taken > room else decide(ratios)
 
 
+def may_be_faster_in_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device may compute faster in bfloat16; only of processors without instructions for it, it is not.
+
+    Linux lists them in /proc/cpuinfo: avx512_bf16 and amx_bf16 of Intel and AMD, bf16 of ARM.
+    """
+    if device.type != "cpu":
+        return device.type != "mps"
+    try:
+        lines = CPUINFO.read_text().splitlines()
+    except OSError:  # not Linux
+        return True
+    told = [line for line in lines if line.startswith(("flags", "Features"))]
+    return not told or "bf16" in told[0]
+
+
 def processor() -> str:
     """Return what tells this processor from others, also from those of the same name, as a short text."""
     kinds = (
@@ -128,7 +143,8 @@ def choose_precision(model: nn.Module, batch_size: int, device: torch.device) ->
     """Choose the number format in which a model trains fastest on this machine.
 
     A choice is kept in `precision.json` beside the trained models; delete that file to try again. A trial that other
-    programs disturb chooses nothing, says so, and is made again next time.
+    programs disturb chooses nothing, says so, and is made again next time. A processor that has no instructions for
+    bfloat16 is spared the trial, which would take it seconds for each network.
 
     Parameters
     ----------
@@ -145,7 +161,7 @@ def choose_precision(model: nn.Module, batch_size: int, device: torch.device) ->
         torch.bfloat16 if that is clearly at least 1.2 times as fast, else torch.float32.
     """
     has_convolution = any(isinstance(layer, nn.Conv2d) for layer in model.modules())
-    if device.type == "mps" or not has_convolution:
+    if not has_convolution or not may_be_faster_in_bfloat16(device):
         return torch.float32
     path = config.RUNS_DIR / "precision.json"
     try:

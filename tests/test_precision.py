@@ -20,7 +20,7 @@ SMALL = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Li
 
 
 @pytest.fixture
-def idle(monkeypatch):
+def idle(monkeypatch, tmp_path):
     """Stand for a machine on which nothing else is at work; give the list of what other programs take in each look."""
     taken = []
 
@@ -32,6 +32,7 @@ def idle(monkeypatch):
     monkeypatch.setattr(precision.psutil, "cpu_count", lambda logical=True: torch.get_num_threads())
     monkeypatch.setattr(precision, "LOOK_SECONDS", 0)
     monkeypatch.setattr(precision, "TRIAL_SECONDS", 0)
+    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "no such file")  # as if it were not known to lack bfloat16
     return taken
 
 
@@ -74,6 +75,27 @@ def test_linear_models_and_mps_stay_in_float32_without_a_trial(monkeypatch):
     monkeypatch.setattr(precision, "measure_speedups", lambda *arguments: pytest.fail("measured"))
     assert precision.choose_precision(models.MLP(), 64, CPU) == torch.float32
     assert precision.choose_precision(models.FashionCNN(), 64, torch.device("mps")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("line", "tried"),
+    [
+        ("flags : fpu sse2 avx2 fma", False),
+        ("flags : fpu avx512f avx512bw", False),
+        ("flags : fpu avx512_bf16", True),
+        ("flags : amx_tile amx_bf16", True),
+        ("Features : fp asimd", False),
+        ("Features : fp asimd bf16", True),
+        ("model name : of a kind that does not tell", True),
+    ],
+)
+def test_a_processor_without_instructions_for_bfloat16_is_spared_the_trial(home, monkeypatch, idle, line, tried):
+    monkeypatch.setattr(precision, "CPUINFO", home / "cpuinfo")
+    (home / "cpuinfo").write_text(f"processor : 0\n{line}\n\nprocessor : 1\n{line}\n")
+    monkeypatch.setattr(precision, "measure_speedups", lambda *arguments: [2.0] * 8)
+    chosen = precision.choose_precision(models.FashionCNN(), 64, CPU)
+    assert chosen == (torch.bfloat16 if tried else torch.float32)
+    assert precision.may_be_faster_in_bfloat16(torch.device("cuda"))
 
 
 def test_a_trial_leaves_the_model_as_it_is_and_gives_the_ratio_of_each_round(idle, steps):
@@ -157,8 +179,8 @@ def test_a_choice_belongs_to_a_run_folder_and_to_one_processor(home, monkeypatch
     precision.choose_precision(SMALL, 4, CPU)
     assert len(measured) == 2, "a choice of a test was kept for the student"
     monkeypatch.setattr(precision, "CPUINFO", home / "cpuinfo")
-    info = "processor : 0\nmodel name : Xeon\nmodel : 106\ncpu MHz : {}\nflags : fpu avx512f{}\n\nprocessor : 1\n"
-    for flags, asked in [("", 3), (" avx512_bf16", 4), ("", 4)]:
+    info = "processor : 0\nmodel name : Xeon\nmodel : 106\ncpu MHz : {}\nflags : fpu avx512_bf16{}\n\nprocessor : 1\n"
+    for flags, asked in [("", 3), (" amx_bf16", 4), ("", 4)]:
         (home / "cpuinfo").write_text(info.format(2000 + len(measured), flags))
         precision.choose_precision(SMALL, 4, CPU)
         assert len(measured) == asked
