@@ -23,7 +23,7 @@ setup: moved $(DATA)
 moved: .venv/.ready
 	@[ "$$(cat .venv/.ready)" = "$$(pwd -P)" ] || { \
 		echo "The folder was renamed, moved or copied since .venv was set up: adapting .venv to it ..."; \
-		$(BIN)/python -P helpers/moved.py && pwd -P > .venv/.ready; } || \
+		$(BIN)/python -P build_tools/moved.py && pwd -P > .venv/.ready; } || \
 		{ echo "If you see this again, delete the folder .venv: the next make sets it up anew."; exit 1; }
 
 .venv/.ready: requirements.txt pyproject.toml $(wildcard startup/*.p*)
@@ -41,7 +41,7 @@ $(DATA): | moved
 	$(BIN)/python -m helpers.data
 
 run: setup
-	$(BIN)/python -m helpers.series run
+	$(BIN)/python -m build_tools.series run
 
 lab: setup
 	@[ "$$(id -u)" != 0 ] || echo "You are root, so Jupyter gets --allow-root. A normal account is safer."
@@ -54,13 +54,13 @@ test-full: setup
 	FAST=0 $(BIN)/python -m pytest
 
 notebooks: setup
-	$(BIN)/python -m helpers.series publish
+	$(BIN)/python -m build_tools.series publish
 
 exercises: setup
-	$(BIN)/python -m helpers.exercises
+	$(BIN)/python -m build_tools.exercises
 
 slides: setup
-	$(BIN)/python -m helpers.slides
+	$(BIN)/python -m build_tools.slides
 
 bench-sources: setup
 	$(BIN)/python -m benchmarks.sources

@@ -17,9 +17,10 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from benchmarks.record import conditions, entries_with, read, start, write
-from helpers import config, series
+from build_tools import series
+from helpers import config
+from helpers.device import get_device, may_be_faster_in_bfloat16
 from helpers.machine import markdown_table
-from helpers.precision import may_be_faster_in_bfloat16
 
 SEEDS = (1, 2, 3)  # the committed outputs are those of seed 0
 FORMATS = ("float32", "bfloat16")
@@ -27,14 +28,14 @@ FORMATS = ("float32", "bfloat16")
 
 def emulates_bfloat16() -> bool:
     """Tell whether the device that trains has no instructions for bfloat16, and so emulates it."""
-    if config.get_device().type == "cuda":
+    if get_device().type == "cuda":
         return not torch.cuda.is_bf16_supported(including_emulation=False)
-    return not may_be_faster_in_bfloat16(config.get_device())
+    return not may_be_faster_in_bfloat16(get_device())
 
 
 def label_of(lesson: str, number_format: str, seed: int) -> str:
     """Return the key under which a run on this machine's device is recorded."""
-    return f"{lesson}, {number_format}, seed {seed}, {config.get_device().type}"
+    return f"{lesson}, {number_format}, seed {seed}, {get_device().type}"
 
 
 def run_lesson(lesson: str, number_format: str, seed: int, run_name: str) -> dict:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-from helpers import config, precision, results
+from helpers import config, device, results
 
 ROUNDED = (F.conv2d, F.linear, F.batch_norm, torch.conv2d, torch.batch_norm)
 
@@ -160,20 +160,20 @@ def prepare(seed: int, number_format: str, emulated: bool, claims: Path) -> None
     # Otherwise a GPU rounds what the convolutions of a float32 network multiply to the ten bits of TF32.
     torch.backends.cudnn.allow_tf32 = number_format == "bfloat16"
     config.SEED = seed
-    config.set_seed.__defaults__ = (seed,)
+    device.set_seed.__defaults__ = (seed,)
 
     def chosen(model, batch_size, device):
         has_convolution = any(isinstance(layer, torch.nn.Conv2d) for layer in model.modules())
         return getattr(torch, number_format) if has_convolution else torch.float32
 
-    precision.choose_precision = chosen
+    device.choose_precision = chosen
     if emulated:
-        autocast = precision.autocast
+        autocast = device.autocast
 
         def rounding(device, dtype):
             return EmulatedBfloat16() if dtype == torch.bfloat16 else autocast(device, dtype)
 
-        precision.autocast = rounding
+        device.autocast = rounding
 
     def written_claim(sentence, holds, fast=None):
         numbers = results.numbers_behind(sys._getframe(1))

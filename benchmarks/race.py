@@ -6,21 +6,25 @@ evaluations after it. The rounds alternate: four epochs of the baseline, then ea
 """
 
 import time
+from dataclasses import replace
+from functools import partial
 from statistics import mean, median
 
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
 from benchmarks.plain import per_item_images, train_epoch
 from benchmarks.record import entries_with, in_own_process, measure_once, percent
 from helpers import config
-from helpers.augment import predict_with_flips, predict_with_flips_and_shifts
-from helpers.data import load_images, open_test_set
+from helpers.augment import predict_tta
+from helpers.data import open_test_set
+from helpers.device import get_device, keep_freed_memory
 from helpers.evaluation import accuracy, predict
-from helpers.fast import RECIPES, train_fast
 from helpers.machine import markdown_table
 from helpers.models import FashionCNN, count_parameters
+from helpers.recipes import PUBLISHED_IMAGES, RECIPES, load_training_images, train_recipe
 
+FAST = ["sprint", "marathon"]
 BASELINE = "FashionCNN, one image at a time"
 EPOCHS = 20
 EPOCHS_A_ROUND = 4
@@ -36,7 +40,7 @@ def baseline_epochs(first: int, last: int) -> dict:
         seconds of each epoch's training, and test_accuracy after the last epoch.
     """
     torch.manual_seed(config.SEED + first)
-    device = config.get_device()
+    device = get_device()
     loader = DataLoader(per_item_images(), batch_size=128, shuffle=True)
     model = FashionCNN().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -69,16 +73,18 @@ def run_recipe(name: str, seed: int) -> dict:
         parameters, epochs, seconds of training, test_accuracy and test_accuracy_with_flips (fractions); for a recipe
         with random shifts also test_accuracy_with_flips_and_shifts.
     """
-    train = TensorDataset(*load_images(train=True))
+    recipe = replace(RECIPES[name], images=PUBLISHED_IMAGES, seed=seed)
+    train = load_training_images(recipe)
+    keep_freed_memory()
     started = time.perf_counter()
-    model, history = train_fast(name, train, seed=seed)
+    model, history = train_recipe(recipe, train)
     seconds = time.perf_counter() - started
-    if len(history) < RECIPES[name]["epochs"]:
+    if len(history) < recipe.epochs:
         raise KeyboardInterrupt  # stopped by the user: a shorter run is not this recipe
     test = open_test_set(f"benchmark: {name}, seed {seed}, after its last epoch")
-    views = {"test_accuracy": predict, "test_accuracy_with_flips": predict_with_flips}
-    if "random_shift" in RECIPES[name]["augment"]:
-        views["test_accuracy_with_flips_and_shifts"] = predict_with_flips_and_shifts
+    views = {"test_accuracy": predict, "test_accuracy_with_flips": predict_tta}
+    if "random_shift" in recipe.augment:
+        views["test_accuracy_with_flips_and_shifts"] = partial(predict_tta, shifts=True)
     found = {key: predict_views(model, test) for key, predict_views in views.items()}
     return {
         "parameters": count_parameters(model),
@@ -94,7 +100,7 @@ def measure() -> None:
         last = first + EPOCHS_A_ROUND - 1
         key = {"recipe": BASELINE, "round": number}
         measure_once("race", key, lambda first=first, last=last: in_own_process(baseline_epochs, first, last))
-        for name in RECIPES:
+        for name in FAST:
             key = {"recipe": name, "round": number}
             measure_once("race", key, lambda name=name, number=number: in_own_process(run_recipe, name, number))
 
@@ -118,7 +124,7 @@ def race_table() -> str:
             "1",
         ]
     ]
-    for name in RECIPES:
+    for name in FAST:
         runs = entries_with("race", recipe=name)
         if not runs:
             continue

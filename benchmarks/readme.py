@@ -10,7 +10,7 @@ from benchmarks.scaling import scaling_table
 from benchmarks.sources import sources_table, variants_table
 from benchmarks.speed import speed_tables
 from benchmarks.steps import steps_table
-from helpers.series import README, between
+from build_tools.series import README, between
 
 # What stands where, by the name of the benchmark, which is also the name of the marks in the page.
 PAGES = {

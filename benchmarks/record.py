@@ -16,6 +16,7 @@ import torch
 import torchvision
 
 from helpers import config
+from helpers.device import get_device
 from helpers.results import write_json
 
 RESULTS = config.ROOT / "benchmarks" / "results"
@@ -50,7 +51,7 @@ def conditions() -> dict:
         "processor": processor_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": config.get_device().type,
+        "device": get_device().type,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "torchvision": str(torchvision.__version__),

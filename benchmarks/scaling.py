@@ -10,8 +10,8 @@ from torch.utils.data import TensorDataset
 from tqdm.auto import tqdm
 
 from benchmarks.record import in_own_process, measure_once, read
-from helpers import config
 from helpers.data import load_images
+from helpers.device import get_device, set_seed
 from helpers.machine import markdown_table
 from helpers.models import LeanCNN
 from helpers.training import fit
@@ -29,8 +29,8 @@ def peak_memory() -> float:
 def train_once(images: int, epochs: int, width: int) -> dict:
     """Train `LeanCNN` of this width in this process; return seconds, and MB before and at the peak."""
     pixels, labels = load_images(train=True)
-    config.set_seed()
-    model = LeanCNN(widths=(width, 2 * width, 4 * width)).to(config.get_device())
+    set_seed()
+    model = LeanCNN(widths=(width, 2 * width, 4 * width)).to(get_device())
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     before = peak_memory()
     train = TensorDataset(pixels[:images].clone(), labels[:images].clone())

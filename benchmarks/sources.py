@@ -5,79 +5,48 @@ comparison needs the same. Our figure is that of the last epoch; the best epoch 
 """
 
 import argparse
+from dataclasses import replace
 from statistics import mean
 
-import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.optim.lr_scheduler import StepLR
-from torch.utils.data import TensorDataset
 
 from benchmarks.record import entries_with, mean_and_range, measure_once, percent, start
-from helpers import config, models
-from helpers.data import load_images, load_split, open_test_set
+from helpers import models
+from helpers.data import open_test_set
+from helpers.device import get_device, set_seed
 from helpers.machine import markdown_table
-from helpers.training import fit
+from helpers.recipes import PUBLISHED_IMAGES, RECIPES, load_training_images, train_recipe
 
 SEEDS = (0, 1, 2)
 
 # What each source names in its text, and what it leaves open and the series chose ("ours").
 SOURCES = {
     "MLP": {
+        "recipe": replace(RECIPES["mlp"], images=PUBLISHED_IMAGES),
         "source": "Image Classification using PyTorch (Fashion-MNIST)",
-        "epochs": 12,
-        "batch_size": 128,
-        "optimizer": "Adam",
-        "options": {"lr": 1e-3},
-        "step_size": 8,
-        "gamma": 0.1,
-        "loss": "cross_entropy",
         "ours": "everything but the layers' kind",
     },
     "FashionNet": {
+        "recipe": replace(RECIPES["fashion_net"], images=PUBLISHED_IMAGES),
         "source": "FashionNet",
-        "epochs": 8,
-        "batch_size": 64,
-        "optimizer": "Adam",
-        "options": {"lr": 1e-3},
-        "step_size": 1,
-        "gamma": 0.7,
-        "loss": "nll_loss",
         "ours": "widths, epochs, batch size, learning rate, step and gamma of StepLR",
     },
     "FashionCNN": {
+        "recipe": replace(RECIPES["fashion_cnn"], images=PUBLISHED_IMAGES),
         "source": "FashionMNIST Image Classification (PyTorch CNN)",
-        "epochs": 20,
-        "batch_size": 128,
-        "optimizer": "Adam",
-        "options": {"lr": 1e-3},
-        "step_size": None,
-        "loss": "cross_entropy",
         "reported_last": 0.9269,
         "reported_best": 0.9304,
         "ours": "hidden width 128",
     },
     "BatchNormCNN": {
+        "recipe": replace(RECIPES["batchnorm_cnn"], images=PUBLISHED_IMAGES),
         "source": "Classification of Fashion MNIST using PyTorch",
-        "epochs": 10,
-        "batch_size": 64,
-        "optimizer": "Adam",
-        "options": {"lr": 1e-3},
-        "step_size": None,
-        "loss": "cross_entropy",
         "reported_last": 0.9254,
         "ours": "optimizer and learning rate",
     },
     "SimpleCNN": {
+        "recipe": RECIPES["simple_cnn"],
         "source": "pytorch-image-classifier",
-        "epochs": 10,
-        "batch_size": 36,
-        "optimizer": "SGD",
-        "options": {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4},
-        "step_size": 8,
-        "gamma": 0.1,
-        "loss": "cross_entropy",
-        "validation_size": 15_000,
         "ours": "padding, learning rate, momentum, weight decay, StepLR",
     },
 }
@@ -99,13 +68,6 @@ def fashion_cnn(variant: str) -> nn.Sequential:
     raise ValueError(f"There is no variant {variant!r} of FashionCNN. There are: {', '.join(VARIANTS)}.")
 
 
-def train_images(recipe: dict) -> TensorDataset:
-    """Return all 60,000 published training images, or the share on which a source trained."""
-    if "validation_size" in recipe:
-        return load_split("train", recipe["validation_size"])
-    return TensorDataset(*load_images(train=True))
-
-
 def train_source(name: str, seed: int, variant: str | None = None) -> dict:
     """Train one recipe with one seed and measure it on the test set after every epoch.
 
@@ -124,24 +86,12 @@ def train_source(name: str, seed: int, variant: str | None = None) -> dict:
         parameters, train_images, epochs, seconds (training and evaluation); of each epoch train_loss, test_loss
         (nats) and test_accuracy (fractions).
     """
-    recipe = SOURCES[name]
-    config.set_seed(seed)
-    model = (fashion_cnn(variant) if variant else getattr(models, name)()).to(config.get_device())
-    optimizer = getattr(torch.optim, recipe["optimizer"])(model.parameters(), **recipe["options"])
-    scheduler = StepLR(optimizer, recipe["step_size"], recipe["gamma"]) if recipe["step_size"] else None
-    train = train_images(recipe)
-    history = fit(
-        model,
-        train,
-        open_test_set(f"benchmark of {name}, seed {seed}: the source looked at the test set after every epoch"),
-        optimizer,
-        recipe["epochs"],
-        recipe["batch_size"],
-        scheduler=scheduler,
-        loss_function=getattr(F, recipe["loss"]),
-        seed=seed,
-    )
-    if len(history) < recipe["epochs"]:
+    recipe = replace(SOURCES[name]["recipe"], seed=seed)
+    train = load_training_images(recipe)
+    test = open_test_set(f"benchmark of {name}, seed {seed}: the source looked at the test set after every epoch")
+    set_seed(seed)
+    model, history = train_recipe(recipe, train, test, fashion_cnn(variant).to(get_device()) if variant else None)
+    if len(history) < recipe.epochs:
         raise KeyboardInterrupt  # stopped by the user: a shorter run is not this recipe
     return {
         "parameters": models.count_parameters(model),

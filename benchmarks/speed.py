@@ -16,18 +16,15 @@ from tqdm.auto import tqdm
 from benchmarks import busy, race, scaling
 from benchmarks.plain import per_item_images
 from benchmarks.record import entries_with, measure_once, spread, start, summary
-from benchmarks.sources import SOURCES
-from helpers import config, models
+from helpers import models
 from helpers.data import load_images, make_loader, normalize
+from helpers.device import autocast, choose_precision, get_device
 from helpers.evaluation import predict
-from helpers.fast import RECIPES as FAST_RECIPES
 from helpers.machine import markdown_table
-from helpers.precision import autocast, choose_precision
+from helpers.recipes import RECIPES
 
 ROUNDS = 7
-BATCH_SIZES = {name: recipe["batch_size"] for name, recipe in SOURCES.items()} | {
-    recipe["model"]: recipe["batch_size"] for recipe in FAST_RECIPES.values()
-}
+BATCH_SIZES = {recipe.network: recipe.batch_size for recipe in RECIPES.values()}
 
 
 def images_per_second(batches, images: int) -> float:
@@ -54,7 +51,7 @@ def measure_loaders() -> dict:
 
 def make_step(model: nn.Module, batch_size: int, dtype: torch.dtype, memory_format: torch.memory_format):
     """Return a function that makes ten training steps and tells the milliseconds of one."""
-    device = config.get_device()
+    device = get_device()
     model = model.to(device, memory_format=memory_format).train()
     images = torch.randn(batch_size, 1, 28, 28, device=device).contiguous(memory_format=memory_format)
     labels = torch.arange(batch_size, device=device) % 10
@@ -79,7 +76,7 @@ def make_step(model: nn.Module, batch_size: int, dtype: torch.dtype, memory_form
 def measure_steps(name: str) -> dict:
     """Compare a network's training step in plain float32 with what `fit` chooses on this machine."""
     build, batch_size = getattr(models, name), BATCH_SIZES[name]
-    dtype = choose_precision(build().to(config.get_device()), batch_size, config.get_device())
+    dtype = choose_precision(build().to(get_device()), batch_size, get_device())
     plain = make_step(build(), batch_size, torch.float32, torch.contiguous_format)
     chosen = make_step(build(), batch_size, dtype, torch.channels_last)
     milliseconds = {"plain_ms": [], "chosen_ms": []}

@@ -5,111 +5,84 @@ that of the third. The seconds are those of one epoch times the epochs: one epoc
 several rounds, since the same machine is faster in one hour than in the next. Nothing here looks at the test set.
 """
 
-import math
 import time
+from dataclasses import replace
 from statistics import mean, median
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader, Subset
 from tqdm.auto import tqdm
 
 from benchmarks.plain import per_item_images, train_epoch
 from benchmarks.record import entries_with, in_own_process, measure_once, percent, start, summary
 from benchmarks.speed import make_step
-from helpers import config, models
-from helpers.augment import predict_with_flips, random_flip
+from helpers import models
+from helpers.augment import predict_tta
 from helpers.data import load_split, make_loader, normalize, split_indices
+from helpers.device import get_device, keep_freed_memory, set_seed
 from helpers.evaluation import accuracy, predict
 from helpers.machine import markdown_table
-from helpers.memory import keep_freed_memory
-from helpers.muon import muon_for
-from helpers.training import fit
+from helpers.recipes import RECIPES, load_training_images, train_recipe
 
 SEEDS = (0, 1, 2)
 ROUNDS = 3
-SOURCE_EPOCHS, EPOCHS = 20, 5
+EPOCHS = 5
 BATCH_SIZE = 128
 
 SLOW = ["the source's recipe, one image at a time", "whole batches"]
-ADAM = {"optimizer": "Adam", "options": {"lr": 1e-3}}
-SGD = {"optimizer": "SGD", "options": {"lr": 0.3, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}}
-MUON = {
-    "network": "LeanCNN",
-    "one_cycle": True,
-    "label_smoothing": 0.1,
-    "flips": True,
-    "optimizer": "Muon",
-    "options": {"lr": 0.05, "other_lr": 0.2, "momentum": 0.9, "weight_decay": 5e-4},
-}
+ONE_CYCLE = {"schedule": "OneCycleLR", "schedule_options": {"pct_start": 0.25, "cycle_momentum": False}}
+SGD_OPTIONS = {"lr": 0.3, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+SOURCE = RECIPES["fashion_cnn"]
+FASTER = replace(SOURCE, epochs=EPOCHS, optimizer_options={"lr": 5e-3}, **ONE_CYCLE)
+LEAN = replace(FASTER, network="LeanCNN", optimizer_options={"lr": 2e-2})
+NESTEROV = replace(LEAN, optimizer="SGD", optimizer_options=SGD_OPTIONS)
+SMOOTH = replace(NESTEROV, loss_options={"label_smoothing": 0.1})
+FLIPPED = replace(SMOOTH, augment=("random_flip",))
+KEPT_MEMORY = "freed memory is kept"
 STEPS = {
-    "channels_last, and bfloat16 where it is faster": {"network": "FashionCNN", "epochs": SOURCE_EPOCHS} | ADAM,
-    "one-cycle schedule": {"network": "FashionCNN", "one_cycle": True, "optimizer": "Adam", "options": {"lr": 5e-3}},
-    "batch normalisation and a leaner network": {
-        "network": "LeanCNN",
-        "one_cycle": True,
-        "optimizer": "Adam",
-        "options": {"lr": 2e-2},
-    },
-    "SGD with Nesterov momentum": {"network": "LeanCNN", "one_cycle": True} | SGD,
-    "label smoothing": {"network": "LeanCNN", "one_cycle": True, "label_smoothing": 0.1} | SGD,
-    "random flips": {"network": "LeanCNN", "one_cycle": True, "label_smoothing": 0.1, "flips": True} | SGD,
-    "Muon for the convolutions": MUON,
-    "freed memory is kept": MUON | {"keep_memory": True},
+    "channels_last, and bfloat16 where it is faster": SOURCE,
+    "one-cycle schedule": FASTER,
+    "batch normalisation and a leaner network": LEAN,
+    "SGD with Nesterov momentum": NESTEROV,
+    "label smoothing": SMOOTH,
+    "random flips": FLIPPED,
+    "Muon for the convolutions": RECIPES["sprint"],
+    KEPT_MEMORY: RECIPES["sprint"],
 }
 FLIPS_AT_TEST = "averaging over flips at test time"
 # A learning rate in proportion to the batch, as is the rule (Goyal et al., 2017).
 OTHER_BATCHES = {
-    f"batches of {size}": STEPS["random flips"]
-    | {"batch_size": size, "options": SGD["options"] | {"lr": SGD["options"]["lr"] * size / BATCH_SIZE}}
+    f"batches of {size}": replace(
+        FLIPPED,
+        batch_size=size,
+        optimizer_options=SGD_OPTIONS | {"lr": SGD_OPTIONS["lr"] * size / FLIPPED.batch_size},
+    )
     for size in (32, 512)
 }
+TRAINED = STEPS | OTHER_BATCHES
 
 
-def train(step: dict, seed: int, epochs: int) -> tuple[nn.Module, float]:
-    """Train a step's recipe on 50,000 images for its first epochs; return the network and the seconds."""
-    if step.get("keep_memory"):
+def train(name: str, **changes) -> tuple[nn.Module, float]:
+    """Train a step's recipe, with some fields changed, on 50,000 images; return the network and the seconds."""
+    recipe = replace(TRAINED[name], **changes)
+    if name == KEPT_MEMORY:
         keep_freed_memory()
-    config.set_seed(seed)
-    images = load_split("train")
-    batch_size = step.get("batch_size", BATCH_SIZE)
-    model = getattr(models, step["network"])().to(config.get_device())
-    if step["optimizer"] == "Muon":
-        optimizer = muon_for(model, **step["options"])
-    else:
-        optimizer = getattr(torch.optim, step["optimizer"])(model.parameters(), **step["options"])
-    schedule = None
-    if step.get("one_cycle"):
-        steps = EPOCHS * math.ceil(len(images) / batch_size)
-        highest = [group["lr"] for group in optimizer.param_groups]
-        schedule = OneCycleLR(optimizer, highest, total_steps=steps, pct_start=0.25, cycle_momentum=False)
+    images = load_training_images(recipe)
     started = time.perf_counter()
-    history = fit(
-        model,
-        images,
-        None,
-        optimizer,
-        epochs,
-        batch_size,
-        batch_scheduler=schedule,
-        augment=random_flip if step.get("flips") else None,
-        loss_function=nn.CrossEntropyLoss(label_smoothing=step.get("label_smoothing", 0.0)),
-        seed=seed,
-    )
-    if len(history) < epochs:
+    model, history = train_recipe(recipe, images)
+    if len(history) < recipe.epochs:
         raise KeyboardInterrupt  # stopped by the user: a shorter run is not this recipe
     return model, time.perf_counter() - started
 
 
-def measure_accuracy(step: dict, seed: int) -> dict:
+def measure_accuracy(name: str, seed: int) -> dict:
     """Train one step's recipe with one seed and measure it on the 10,000 validation images."""
-    epochs = step.get("epochs", EPOCHS)
-    model, seconds = train(step, seed, epochs)
+    model, seconds = train(name, seed=seed)
     validation = load_split("validation")
-    plain, flipped = predict(model, validation), predict_with_flips(model, validation)
+    plain, flipped = predict(model, validation), predict_tta(model, validation)
     return {
-        "epochs": epochs,
+        "epochs": TRAINED[name].epochs,
         "seconds": round(seconds, 1),
         "validation_accuracy": accuracy(plain.labels, plain.predictions),
         "validation_accuracy_with_flips": accuracy(flipped.labels, flipped.predictions),
@@ -125,14 +98,14 @@ def time_slow_epoch(name: str) -> dict:
     else:
         whole_batches = make_loader(load_split("train"), BATCH_SIZE, shuffle=True)
         loader = ((normalize(images), labels) for images, labels in whole_batches)
-    config.set_seed()
-    model = models.FashionCNN().to(config.get_device())
+    set_seed()
+    model = models.FashionCNN().to(get_device())
     return {"seconds": round(train_epoch(model, loader, torch.optim.Adam(model.parameters(), lr=1e-3)), 2)}
 
 
-def time_epoch(step: dict) -> dict:
+def time_epoch(name: str) -> dict:
     """Train one epoch of a step's recipe and return its seconds."""
-    return {"seconds": round(train(step, config.SEED, epochs=1)[1], 2)}
+    return {"seconds": round(train(name, epochs=1)[1], 2)}
 
 
 def measure_compile() -> dict:
@@ -200,18 +173,17 @@ def steps_table() -> str:
 
 def main() -> None:
     """Measure what is missing: all steps with one seed after the other, then one epoch of each in turn."""
-    trained = STEPS | OTHER_BATCHES
     for seed in SEEDS:
-        for name, step in trained.items():
+        for name in TRAINED:
             key = {"step": name, "seed": seed}
-            measure_once("steps", key, lambda step=step, seed=seed: in_own_process(measure_accuracy, step, seed))
+            measure_once("steps", key, lambda name=name, seed=seed: in_own_process(measure_accuracy, name, seed))
     for number in range(ROUNDS):
         for name in SLOW:
             key = {"epoch_of": name, "round": number}
             measure_once("steps", key, lambda name=name: in_own_process(time_slow_epoch, name))
-        for name, step in trained.items():
+        for name in TRAINED:
             key = {"epoch_of": name, "round": number}
-            measure_once("steps", key, lambda step=step: in_own_process(time_epoch, step))
+            measure_once("steps", key, lambda name=name: in_own_process(time_epoch, name))
     measure_once("steps", {"step": "torch.compile"}, measure_compile)
     print(f"\n{steps_table()}")
 

@@ -1,9 +1,8 @@
-"""Keep trained models on disk, with what made them, and load or train the ones a lesson needs."""
+"""Keep trained models on disk, with what made them, and read them again."""
 
 import codecs
 import contextlib
 import dataclasses
-import math
 import os
 import pickle
 import pickletools
@@ -14,67 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 import torchvision
 from torch import nn
-from torch.optim.lr_scheduler import StepLR
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
-from helpers import config, models
-from helpers.data import load_split
+from helpers import config
 from helpers.fetch import SHA256
-from helpers.training import fit
 from helpers.unfinished import how_far
-
-# What the lessons train, so that lesson 05 can train what is missing. Each lesson shows that its
-# own recipe, written there in the open, is the same.
-RECIPES = {
-    "mlp": {
-        "lesson": "02_mlp_baseline",
-        "model": "MLP",
-        "epochs": 12,
-        "batch_size": 128,
-        "optimizer": "Adam",
-        "lr": 1e-3,
-        "step_size": 8,
-        "gamma": 0.1,
-        "loss": "cross_entropy",
-    },
-    "fashion_net": {
-        "lesson": "03_cnn_dropout",
-        "model": "FashionNet",
-        "epochs": 8,
-        "batch_size": 64,
-        "optimizer": "Adam",
-        "lr": 1e-3,
-        "step_size": 1,
-        "gamma": 0.7,
-        "loss": "nll_loss",
-    },
-    "fashion_cnn": {
-        "lesson": "03_cnn_dropout",
-        "model": "FashionCNN",
-        "epochs": 20,
-        "batch_size": 128,
-        "optimizer": "Adam",
-        "lr": 1e-3,
-        "step_size": None,
-        "gamma": None,
-        "loss": "cross_entropy",
-    },
-    "batchnorm_cnn": {
-        "lesson": "04_batchnorm_cnn",
-        "model": "BatchNormCNN",
-        "epochs": 10,
-        "batch_size": 64,
-        "optimizer": "Adam",
-        "lr": 1e-3,
-        "step_size": None,
-        "gamma": None,
-        "loss": "cross_entropy",
-    },
-}
-
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 
@@ -185,8 +130,8 @@ def save_checkpoint(name: str, model: nn.Module, recipe: dict, history: pd.DataF
         Such as "mlp"; the file is `runs/full/mlp.pt`.
     model : nn.Module
         Its weights are kept, without the wrapper of `torch.compile` or `nn.DataParallel`.
-    recipe : dict
-        Of plain numbers and strings: what another run needs to repeat it. NumPy's numbers become Python's.
+    recipe : Recipe or dict
+        What another run needs to repeat it, of plain numbers and strings. NumPy's numbers become Python's.
     history : pd.DataFrame
         From `fit`.
 
@@ -200,11 +145,13 @@ def save_checkpoint(name: str, model: nn.Module, recipe: dict, history: pd.DataF
     TypeError
         If the recipe or the history holds what cannot be read again without running code.
     """
+    if dataclasses.is_dataclass(recipe) and not isinstance(recipe, type):
+        recipe = dataclasses.asdict(recipe)
     if not isinstance(recipe, dict) or not isinstance(history, pd.DataFrame):
         raise TypeError(
-            "save_checkpoint(name, model, recipe, history) wants the recipe as a dictionary and the history as the "
+            "save_checkpoint(name, model, recipe, history) wants a Recipe or a dictionary, and the history as the "
             f"DataFrame that fit returned, but got {type(recipe).__name__} and {type(history).__name__}. Nothing was "
-            "saved. A dataclass becomes a dictionary by dataclasses.asdict(…)."
+            "saved."
         )
     if reason := why_unfinished(model, recipe, history):
         print(f"{type(unwrapped(model)).__name__} is not saved: {reason}.")
@@ -401,69 +348,3 @@ def load_checkpoint(name: str, model: nn.Module) -> dict:
     model.load_state_dict(weights)
     model.eval()
     return content
-
-
-def make_optimizer(recipe: dict, model: nn.Module) -> tuple[torch.optim.Optimizer, StepLR | None]:
-    """Build the optimizer and the learning-rate schedule that a recipe names."""
-    optimizer = getattr(torch.optim, recipe["optimizer"])(model.parameters(), lr=recipe["lr"])
-    if recipe["step_size"] is None:
-        return optimizer, None
-    return optimizer, StepLR(optimizer, step_size=recipe["step_size"], gamma=recipe["gamma"])
-
-
-def load_or_train(name: str) -> nn.Module:
-    """Return a trained model of an earlier lesson: from its checkpoint, or trained here and now.
-
-    A checkpoint of a training that was stopped is not taken for a finished one: the model is trained anew.
-
-    Parameters
-    ----------
-    name : str
-        A key of `RECIPES`.
-
-    Returns
-    -------
-    nn.Module
-        On this machine's device, in evaluation mode.
-
-    Raises
-    ------
-    CheckpointError
-        If there is a checkpoint that cannot be used. It is not overwritten.
-    """
-    recipe = RECIPES[name]
-    config.set_seed()
-    model = getattr(models, recipe["model"])()
-    try:
-        made_by = load_checkpoint(name, model)
-    except FileNotFoundError:
-        print(f"{recipe['model']}: no checkpoint of lesson {recipe['lesson']} yet, so it is trained now.")
-    else:
-        epochs, meant = len(made_by["history"]), epochs_meant(made_by["recipe"], made_by["fast"])
-        if epochs >= meant:
-            reached = made_by["validation_accuracy"]
-            print(
-                f"{recipe['model']}: loaded from lesson {recipe['lesson']}, {epochs} epochs, validation accuracy "
-                + ("not measured." if math.isnan(reached) else f"{reached:.2%}.")
-            )
-            return model.to(config.get_device())
-        print(
-            f"{recipe['model']}: the training in lesson {recipe['lesson']} was stopped after {epochs} of {meant} "
-            "epochs, so it is trained now."
-        )
-        config.set_seed()
-        model = getattr(models, recipe["model"])()
-    model.to(config.get_device())
-    optimizer, scheduler = make_optimizer(recipe, model)
-    history = fit(
-        model,
-        load_split("train"),
-        load_split("validation"),
-        optimizer,
-        epochs=recipe["epochs"],
-        batch_size=recipe["batch_size"],
-        scheduler=scheduler,
-        loss_function=getattr(F, recipe["loss"]),
-    )
-    save_checkpoint(name, model, recipe, history)
-    return model.eval()

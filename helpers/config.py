@@ -1,11 +1,7 @@
-"""Paths, class names, seed and device: the settings that every lesson shares."""
+"""Paths, names of lessons and classes, the seed and the short mode: what all share. Standard library only."""
 
 import os
-import random
 from pathlib import Path
-
-import numpy as np
-import torch
 
 from helpers.home import check_notebook, folder_for_runs, switched_on
 
@@ -52,33 +48,3 @@ SHOW_PROGRESS_BARS = not switched_on("TQDM_DISABLE")
 # What a short run or a test trains must never stand in for the real thing, so each has its own folder.
 RUNS_DIR = folder_for_runs(os.environ.get("RUN_NAME") or ("fast" if FAST else "full"))
 check_notebook(RUNS_DIR)
-
-
-def set_seed(seed: int = SEED) -> None:
-    """Fix the random numbers of Python, NumPy and PyTorch.
-
-    Parameters
-    ----------
-    seed : int
-        Any whole number from 0 to 2**32 - 1. The same seed on the same machine, in the same number format,
-        gives the same weights, the same dropout and so the same training history.
-    """
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-    # On NVIDIA GPUs the fastest convolution algorithms may round differently from run to run.
-    torch.backends.cudnn.deterministic = True
-
-
-def get_device() -> torch.device:
-    """Return the fastest device of this machine: CUDA, then Apple's MPS, then the CPU.
-
-    Returns
-    -------
-    torch.device
-    """
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")

@@ -76,7 +76,7 @@ def split_indices(labels: torch.Tensor, validation_size: int) -> tuple[torch.Ten
     return torch.from_numpy(train_indices).sort().values, torch.from_numpy(validation_indices).sort().values
 
 
-def shorten(dataset: TensorDataset, name: str) -> TensorDataset:
+def subset(dataset: TensorDataset, name: str) -> TensorDataset:
     """Under FAST=1 return a small stratified subset and say so, else the data set itself."""
     if not config.FAST:
         return dataset
@@ -114,7 +114,7 @@ def load_split(name: str, validation_size: int = 10_000) -> TensorDataset:
     images, labels = load_images(train=True)
     train_indices, validation_indices = split_indices(labels, validation_size)
     chosen = train_indices if name == "train" else validation_indices
-    return shorten(TensorDataset(images[chosen], labels[chosen]), name)
+    return subset(TensorDataset(images[chosen], labels[chosen]), name)
 
 
 def open_test_set(reason: str) -> TensorDataset:
@@ -142,7 +142,7 @@ def open_test_set(reason: str) -> TensorDataset:
         raise ValueError("Say what the test set is opened for: open_test_set('final accuracy of …').")
     print(f"Test set opened: {reason}")
     note_opening(reason)
-    test = shorten(TensorDataset(*load_images(train=False)), "test")
+    test = subset(TensorDataset(*load_images(train=False)), "test")
     _TEST_SETS.add(test)
     return test
 

@@ -390,5 +390,5 @@ def check_loss(loss, outputs: torch.Tensor, labels: torch.Tensor) -> None:
     if is_nll and (outputs.logsumexp(dim=1).abs() > 1e-2).any():
         raise ValueError(
             "nll_loss wants log-probabilities, but the model returns logits, for which it falls without end and means "
-            "nothing. Leave loss_function out, which is F.cross_entropy, or end the model with nn.LogSoftmax(dim=1)."
+            "nothing. Leave loss_fn out, which is F.cross_entropy, or end the model with nn.LogSoftmax(dim=1)."
         )

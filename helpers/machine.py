@@ -173,12 +173,12 @@ def check_device() -> Check:
     try:
         import torch
 
-        from helpers import config
+        from helpers.device import get_device
     except ImportError as error:
         return Check("device", f"PyTorch cannot be loaded: {error}", False, INSTALL)
     except SystemExit as error:  # config's own words
         return Check("device", "not looked at", False, str(error))
-    device = config.get_device().type
+    device = get_device().type
     name = torch.cuda.get_device_name() if device == "cuda" else torch.backends.cpu.get_cpu_capability()
     return Check("device", f"{device} ({name}), {os.cpu_count()} cores, {torch.get_num_threads()} used", True)
 

@@ -44,7 +44,7 @@ class Muon(torch.optim.Optimizer):
     groups : list of dict
         Each with `params`, `lr` and `orthogonal` (bool).
     momentum : float
-        Share of the direction that is kept from step to step, 0 to 1.
+        Share of the momentum buffer that is kept from step to step, 0 to 1.
     weight_decay : float
         Added to the gradients of the groups that are not orthogonal, as in `torch.optim.SGD`.
     """
@@ -62,18 +62,18 @@ class Muon(torch.optim.Optimizer):
                 gradient = weight.grad
                 if not group["orthogonal"]:
                     gradient = gradient.add(weight, alpha=group["weight_decay"])
-                direction = self.state[weight].setdefault("direction", torch.zeros_like(weight))
-                direction.mul_(group["momentum"]).add_(gradient)
-                # The direction of a filter that gets no gradient any more shrinks until its numbers, or their squares,
-                # are subnormal (below 1.2e-38). A processor computes with such numbers many times more slowly.
-                direction.copy_(F.hardshrink(direction, 1e-18))  # to 0 what is smaller
-                update = gradient.add(direction, alpha=group["momentum"])
+                buffer = self.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+                buffer.mul_(group["momentum"]).add_(gradient)
+                # The buffer of a filter that gets no gradient any more shrinks until its numbers, or their squares, are
+                # subnormal (below 1.2e-38). A processor computes with such numbers many times more slowly.
+                buffer.copy_(F.hardshrink(buffer, 1e-18))  # to 0 what is smaller
+                update = gradient.add(buffer, alpha=group["momentum"])
                 if group["orthogonal"]:
                     update = orthogonalize(update.flatten(start_dim=1)).reshape(weight.shape)
                 weight.sub_(update, alpha=group["lr"])
 
 
-def muon_for(model: nn.Module, lr: float, other_lr: float, momentum: float, weight_decay: float) -> Muon:
+def make_muon(model: nn.Module, lr: float, other_lr: float, momentum: float, weight_decay: float) -> Muon:
     """Return Muon with orthogonal updates for the convolutions, and SGD for the last layer, biases and batch norm.
 
     Parameters

@@ -19,9 +19,9 @@ from tqdm.auto import tqdm
 
 from helpers import config
 from helpers.data import make_loader, normalize
+from helpers.device import autocast, choose_precision, set_seed
 from helpers.evaluation import accuracy, cross_entropy, macro_scores, predict
 from helpers.inputs import check_images, check_loss, check_outputs, check_training
-from helpers.precision import autocast, choose_precision
 from helpers.unfinished import mark_finished, mark_unfinished
 
 # Stopped before its first batch, a training has no figures of its own; they are measured on so many images.
@@ -79,7 +79,7 @@ def train_one_epoch(
     model: nn.Module,
     loader: DataLoader,
     optimizer: torch.optim.Optimizer,
-    loss_function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    loss_fn: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     dtype: torch.dtype,
     progress: tqdm,
     augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
@@ -90,7 +90,7 @@ def train_one_epoch(
 
     Parameters
     ----------
-    model, loader, optimizer, loss_function
+    model, loader, optimizer, loss_fn
         As for `fit`; the loader yields uint8 images and int64 labels.
     dtype : torch.dtype
         Number format of the forward pass, torch.float32 or torch.bfloat16.
@@ -124,7 +124,7 @@ def train_one_epoch(
         if not seen.images:
             check_outputs(outputs, len(labels), model)
         outputs = outputs.float()
-        loss = loss_function(outputs, labels)
+        loss = loss_fn(outputs, labels)
         if not seen.images:
             check_loss(loss, outputs, labels)
         batch_loss = loss.item()
@@ -181,7 +181,7 @@ def write_to_log(log, row: dict[str, float]) -> None:
     log.flush()
 
 
-def measure(model: nn.Module, validation: TensorDataset, macro_metrics: bool) -> dict[str, float]:
+def evaluate(model: nn.Module, validation: TensorDataset, macro_metrics: bool) -> dict[str, float]:
     """Return a model's figures on the validation images, if any, under the names of the history's columns."""
     if validation is None:
         return {}
@@ -221,7 +221,7 @@ def fit(
     scheduler: LRScheduler | None = None,
     batch_scheduler: LRScheduler | None = None,
     augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    loss_function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = F.cross_entropy,
+    loss_fn: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = F.cross_entropy,
     macro_metrics: bool = False,
     log_dir: str | Path | None = None,
     seed: int = config.SEED,
@@ -249,7 +249,7 @@ def fit(
         Stepped once after each batch, as OneCycleLR wants it.
     augment : callable, optional
         Called with each training batch, uint8 (N, 1, 28, 28); returns a changed one of the same kind.
-    loss_function : callable
+    loss_fn : callable
         Of the model's outputs, float32 (N, 10), and the labels; returns the mean over the batch.
     macro_metrics : bool
         Also note macro precision, recall and F1 on the validation images.
@@ -288,7 +288,7 @@ def fit(
         model.to(memory_format=torch.channels_last)
         dtype = choose_precision(model, batch_size, device)
         print(f"Training {type(model).__name__} on {device.type} in {str(dtype).removeprefix('torch.')}.")
-        config.set_seed(seed)
+        set_seed(seed)
         loader = make_loader(train, batch_size, shuffle=True, seed=seed)
         log = open_log(log_dir)
         rows = []
@@ -303,7 +303,7 @@ def fit(
                     stop.may_interrupt = True
                     if not stop.pressed:
                         train_one_epoch(
-                            model, loader, optimizer, loss_function, dtype, progress, augment, batch_scheduler, seen
+                            model, loader, optimizer, loss_fn, dtype, progress, augment, batch_scheduler, seen
                         )
                     stop.may_interrupt = False
                 except KeyboardInterrupt:
@@ -315,10 +315,10 @@ def fit(
                 if stopped and rows and not seen.images:
                     break  # nothing of this epoch has happened
                 try:
-                    figures = measure(model, validation, macro_metrics)
+                    figures = evaluate(model, validation, macro_metrics)
                 except KeyboardInterrupt:  # raised by the model itself
                     stop.pressed = True
-                    figures = measure(model, validation, macro_metrics)
+                    figures = evaluate(model, validation, macro_metrics)
                 trained = seen.images > 0
                 if not trained:
                     seen = measure_training(model, train)

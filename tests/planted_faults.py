@@ -163,8 +163,8 @@ FAULTS = [
     Fault(
         "validation figures measured on the training images",
         "training.py",
-        "try:\n                    figures = measure(model, validation,",
-        "try:\n                    figures = measure(model, train,",
+        "try:\n                    figures = evaluate(model, validation,",
+        "try:\n                    figures = evaluate(model, train,",
         "test_training.py::test_validation_figures_come_from_the_validation_images",
     ),
     Fault(
@@ -205,7 +205,7 @@ FAULTS = [
     Fault(
         "seed not set",
         "training.py",
-        "        config.set_seed(seed)\n",
+        "        set_seed(seed)\n",
         "",
         "test_training.py::test_seed_alone_decides_the_order_and_the_dropout",
     ),
@@ -268,15 +268,15 @@ FAULTS = [
     Fault(
         "mirror image left out at test time",
         "augment.py",
-        "mirrored = predict(model, TensorDataset(images.flip(3), labels))",
-        "mirrored = predict(model, TensorDataset(images, labels))",
-        "test_augment.py::test_predict_with_flips_averages_the_probabilities_of_image_and_mirror_image",
+        "for mirrored in (view, view.flip(3)):",
+        "for mirrored in (view, view):",
+        "test_augment.py::test_predict_tta_averages_the_probabilities_of_image_and_mirror_image",
     ),
     Fault(
         "momentum left to shrink for ever",
         "muon.py",
-        "F.hardshrink(direction, 1e-18)",
-        "direction",
+        "F.hardshrink(buffer, 1e-18)",
+        "buffer",
         "test_muon.py::test_a_filter_without_a_gradient_leaves_zeros_and_no_subnormal_numbers",
     ),
     Fault(
@@ -303,8 +303,8 @@ FAULTS = [
     Fault(
         "seed that does not reach the dropout",
         "training.py",
-        "config.set_seed(seed)",
-        "config.set_seed()",
+        "set_seed(seed)",
+        "set_seed()",
         "test_training.py::test_the_seed_decides_the_dropout_and_the_changed_images_by_itself",
     ),
     Fault(

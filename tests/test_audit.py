@@ -14,11 +14,13 @@ from torch.nn import functional as F
 
 from benchmarks import audit, record
 from benchmarks.audited_kernel import EmulatedBfloat16, remember
-from helpers import config, models, series, training
+from build_tools import series
+from helpers import config, models, training
 
 LESSON = """
 from helpers import models
-from helpers.config import SEED, set_seed
+from helpers.config import SEED
+from helpers.device import set_seed
 from helpers.data import load_split
 from helpers.results import claim
 from helpers.training import fit
@@ -86,7 +88,7 @@ def test_a_kept_training_comes_back_with_weights_history_log_and_schedule(stripe
     assert list((tmp_path / "second log").iterdir())
     train(lr=0.2)
     train(seed=5)
-    train(loss_function=nn.CrossEntropyLoss(label_smoothing=0.1))
+    train(loss_fn=nn.CrossEntropyLoss(label_smoothing=0.1))
     train(augment=torch.bitwise_not)
     assert len(fits) == 5  # another training is no kept one
 

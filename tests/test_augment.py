@@ -43,7 +43,7 @@ def test_random_flip_leaves_each_image_or_mirrors_it_left_to_right(images):
 
 
 def test_random_shift_moves_each_image_as_a_whole_and_reaches_every_place(images):
-    shifted = augment.random_shift(images, most=2)
+    shifted = augment.random_shift(images, padding=2)
     padded = nn.functional.pad(images, (2, 2, 2, 2))
     places = [padded[:, :, top : top + 28, left : left + 28] for top in range(5) for left in range(5)]
     found = torch.stack([same(shifted, place) for place in places])
@@ -52,11 +52,11 @@ def test_random_shift_moves_each_image_as_a_whole_and_reaches_every_place(images
 
 
 def test_random_shift_by_nothing_changes_nothing(images):
-    assert torch.equal(augment.random_shift(images, most=0), images)
+    assert torch.equal(augment.random_shift(images, padding=0), images)
 
 
 def test_random_erase_paints_one_black_square_on_a_share_of_the_images(images):
-    black = augment.random_erase(images, side=8, share=0.5) == 0
+    black = augment.random_erase(images, size=8, p=0.5) == 0
     area = black.sum(dim=(1, 2, 3))
     assert 0.4 < (area > 0).float().mean() < 0.6
     assert area.max() == 64 and area[area > 0].min() < 64  # whole squares, and squares cut by the edge
@@ -70,15 +70,15 @@ def test_random_erase_paints_one_black_square_on_a_share_of_the_images(images):
 
 
 def test_random_erase_of_all_or_none(images):
-    assert torch.equal(augment.random_erase(images, share=0.0), images)
-    assert (augment.random_erase(images, share=1.0) == 0).flatten(1).any(dim=1).all()
+    assert torch.equal(augment.random_erase(images, p=0.0), images)
+    assert (augment.random_erase(images, p=1.0) == 0).flatten(1).any(dim=1).all()
 
 
-def test_predict_with_flips_averages_the_probabilities_of_image_and_mirror_image(images):
+def test_predict_tta_averages_the_probabilities_of_image_and_mirror_image(images):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     labels = torch.arange(400) % 10
-    found = augment.predict_with_flips(model, TensorDataset(images, labels))
+    found = augment.predict_tta(model, TensorDataset(images, labels))
     with torch.no_grad():
         sides = [model(data.normalize(side)).double().softmax(1) for side in (images, images.flip(3))]
     torch.testing.assert_close(torch.from_numpy(found.probabilities), (sides[0] + sides[1]) / 2)
@@ -87,11 +87,11 @@ def test_predict_with_flips_averages_the_probabilities_of_image_and_mirror_image
     assert not (found.predictions == predict(model, TensorDataset(images, labels)).predictions).all()
 
 
-def test_predict_with_flips_and_shifts_averages_all_places_within_a_pixel_and_their_mirror_images(images):
+def test_with_shifts_predict_tta_averages_all_places_within_a_pixel_and_their_mirror_images(images):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     labels = torch.arange(400) % 10
-    found = augment.predict_with_flips_and_shifts(model, TensorDataset(images, labels))
+    found = augment.predict_tta(model, TensorDataset(images, labels), shifts=True)
     padded = nn.functional.pad(images, (1, 1, 1, 1))
     places = [padded[:, :, top : top + 28, left : left + 28] for top in range(3) for left in range(3)]
     with torch.no_grad():
@@ -102,7 +102,7 @@ def test_predict_with_flips_and_shifts_averages_all_places_within_a_pixel_and_th
 
 
 def test_unless_told_otherwise_shifts_are_of_a_pixel_and_half_of_the_images_get_a_square_of_eight(images):
-    for change, options in [(augment.random_shift, {"most": 1}), (augment.random_erase, {"side": 8, "share": 0.5})]:
+    for change, options in [(augment.random_shift, {"padding": 1}), (augment.random_erase, {"size": 8, "p": 0.5})]:
         torch.manual_seed(1)
         by_default = change(images)
         torch.manual_seed(1)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from statistics import mean
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from benchmarks import busy, plain, race, readme, record, scaling, sources, speed, steps
 from helpers import models
 from helpers.data import load_images, normalize
+from helpers.recipes import RECIPES
 from startup.openmp_settings import SETTINGS
 
 
@@ -100,9 +102,12 @@ def test_images_a_second_counts_images():
 
 
 def test_the_sources_recipes_are_those_of_the_lessons():
-    for name, recipe in sources.SOURCES.items():
-        assert isinstance(getattr(models, name)(), nn.Module)
-        assert recipe["ours"], f"{name}: say what the source leaves open"
+    of_lessons = {recipe.network: recipe for recipe in RECIPES.values()}
+    for name, source in sources.SOURCES.items():
+        recipe = source["recipe"]
+        assert recipe == replace(of_lessons[name], images=recipe.images)
+        assert recipe.images == (45_000 if name == "SimpleCNN" else 60_000)
+        assert source["ours"], f"{name}: say what the source leaves open"
     assert sources.SOURCES["FashionCNN"]["reported_best"] == 0.9304
 
 

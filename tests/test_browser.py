@@ -13,7 +13,8 @@ import pytest
 from browser import answers, chromium, control, free_port, new_page, picture, running, seconds_to_new_picture, trouble
 from playwright.sync_api import Error, TimeoutError
 
-from helpers import config, exercises, series
+from build_tools import exercises, series
+from helpers import config
 
 # A widget answers far sooner; a busy machine may take its time, a broken widget never answers.
 ANSWER_LIMIT = 3.0

@@ -32,14 +32,6 @@ def saved():
     return model, checkpoints.save_checkpoint("small", model, RECIPE, HISTORY)
 
 
-@pytest.fixture
-def small_recipe(monkeypatch, stripes):
-    """Let `load_or_train` train a small model on small data."""
-    recipe = {**checkpoints.RECIPES["mlp"], "model": "LogisticRegression", "epochs": 3, "batch_size": 20}
-    monkeypatch.setitem(checkpoints.RECIPES, "small", recipe)
-    monkeypatch.setattr(checkpoints, "load_split", lambda name: stripes(100 if name == "train" else 50))
-
-
 def weights_of(model):
     return [value.cpu().clone() for value in model.state_dict().values()]
 
@@ -297,11 +289,16 @@ def test_what_could_not_be_read_again_is_refused_when_saving(saved, value, inste
 
 
 @pytest.mark.parametrize(
-    ("recipe", "history"), [(Recipe(), HISTORY), (None, HISTORY), (RECIPE, None), (RECIPE, HISTORY.to_dict("list"))]
+    ("recipe", "history"), [(Recipe, HISTORY), (None, HISTORY), (RECIPE, None), (RECIPE, HISTORY.to_dict("list"))]
 )
-def test_a_recipe_is_a_dictionary_and_a_history_a_table(recipe, history):
-    with pytest.raises(TypeError, match=r"recipe as a dictionary and the history as the DataFrame"):
+def test_a_recipe_is_a_dataclass_or_a_dictionary_and_a_history_a_table(recipe, history):
+    with pytest.raises(TypeError, match=r"wants a Recipe or a dictionary, and the history as the DataFrame"):
         checkpoints.save_checkpoint("small", models.LogisticRegression(), recipe, history)
+
+
+def test_a_dataclass_is_kept_as_a_dictionary():
+    checkpoints.save_checkpoint("small", models.LogisticRegression(), Recipe(lr=0.2), HISTORY)
+    assert checkpoints.load_checkpoint("small", models.LogisticRegression())["recipe"] == {"lr": 0.2}
 
 
 def test_a_history_with_the_types_of_numpy_and_pandas_comes_back():
@@ -378,62 +375,3 @@ def test_fast_full_and_test_runs_have_folders_of_their_own(monkeypatch):
     assert runs_dir() == runs_dir(FAST="") == runs_dir(FAST="0") == "full"
     assert runs_dir(FAST="1") == "fast"
     assert runs_dir(FAST="1", RUN_NAME="test-fast") == "test-fast"
-
-
-def test_every_recipe_names_a_model_an_optimizer_and_a_loss_that_exist():
-    for recipe in checkpoints.RECIPES.values():
-        model = getattr(models, recipe["model"])()
-        optimizer, scheduler = checkpoints.make_optimizer(recipe, model)
-        assert type(optimizer).__name__ == recipe["optimizer"] and optimizer.param_groups[0]["lr"] == recipe["lr"]
-        assert (scheduler is None) == (recipe["step_size"] is None)
-        if scheduler is not None:
-            assert (scheduler.step_size, scheduler.gamma) == (recipe["step_size"], recipe["gamma"])
-        assert callable(getattr(torch.nn.functional, recipe["loss"]))
-
-
-def test_a_missing_model_is_trained_once_and_then_loaded(small_recipe, monkeypatch, capsys):
-    trained = checkpoints.load_or_train("small")
-    assert "no checkpoint of lesson 02_mlp_baseline yet, so it is trained now" in capsys.readouterr().out
-    monkeypatch.setattr(checkpoints, "fit", lambda *arguments, **options: pytest.fail("trained again"))
-    loaded = checkpoints.load_or_train("small")
-    assert "loaded from lesson 02_mlp_baseline, 3 epochs, validation accuracy" in capsys.readouterr().out
-    assert not trained.training and not loaded.training
-    for one, other in zip(weights_of(trained), weights_of(loaded), strict=True):
-        assert torch.equal(one, other)
-
-
-def test_training_anew_repeats_the_model_exactly(small_recipe):
-    first = checkpoints.load_or_train("small")
-    checkpoints.checkpoint_path("small").unlink()
-    torch.rand(1)
-    again = checkpoints.load_or_train("small")
-    assert torch.equal(first[1].weight, again[1].weight)
-
-
-def test_a_missing_model_is_trained_by_its_recipe(monkeypatch):
-    asked = {}
-    monkeypatch.setattr(checkpoints, "load_split", lambda name: name)
-    monkeypatch.setattr(
-        checkpoints, "fit", lambda model, *parts, **options: asked.update(options, parts=parts, model=model) or HISTORY
-    )
-    checkpoints.load_or_train("fashion_net")
-    assert isinstance(asked["model"], models.FashionNet)
-    assert asked["parts"][:2] == ("train", "validation") and isinstance(asked["parts"][2], torch.optim.Adam)
-    assert (asked["epochs"], asked["batch_size"]) == (8, 64)
-    assert asked["loss_function"] is torch.nn.functional.nll_loss
-    assert (asked["scheduler"].step_size, asked["scheduler"].gamma) == (1, 0.7)
-
-
-def test_training_that_was_stopped_early_is_not_kept_as_the_real_thing(small_recipe, monkeypatch, capsys):
-    monkeypatch.setattr(checkpoints, "fit", lambda *arguments, **options: HISTORY)  # two of three epochs
-    checkpoints.load_or_train("small")
-    assert "LogisticRegression is not saved: its history has 2 of the 3 epochs" in capsys.readouterr().out
-    assert not checkpoints.checkpoint_path("small").exists()
-
-
-def test_a_damaged_checkpoint_is_not_overwritten(small_recipe):
-    path = checkpoints.save_checkpoint("small", models.LogisticRegression(), RECIPE, HISTORY)
-    path.write_bytes(b"half")
-    with pytest.raises(checkpoints.CheckpointError):
-        checkpoints.load_or_train("small")
-    assert path.read_bytes() == b"half"

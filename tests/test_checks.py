@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import exercises, series
+from build_tools import exercises, series
 from helpers.checks.tools import CheckFailed, as_number, as_tensor, call, cross, short
 
 LESSONS = [path.stem[:2] for path in series.lesson_paths()]

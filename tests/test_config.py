@@ -9,7 +9,8 @@ from collections import namedtuple
 
 import pytest
 
-from helpers import config, exercises, home, machine, series
+from build_tools import exercises, series
+from helpers import config, home, machine
 
 CONFIG = config.__file__
 

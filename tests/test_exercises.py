@@ -13,7 +13,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from nbgrader.api import Gradebook
 from traitlets.config import Config
 
-from helpers import config, exercises, series
+from build_tools import exercises, series
+from helpers import config
 
 SOLUTIONS = exercises.solution_paths()
 NAMES = [path.stem for path in SOLUTIONS]
@@ -131,7 +132,7 @@ def course(tmp_path_factory):
                 for grade_id, cell in answers(read(path)).items():
                     answers(notebook)[grade_id].source = cell.source
             nbformat.write(notebook, folder / path.name)
-    run(config.ROOT, "helpers.marking", str(course), "exercises")
+    run(config.ROOT, "build_tools.marking", str(course), "exercises")
     return course
 
 

@@ -52,8 +52,7 @@ def uses_of(dataset):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     return {
         "predict": lambda: evaluation.predict(model, dataset),
-        "predict_with_flips": lambda: augment.predict_with_flips(model, dataset),
-        "predict_with_flips_and_shifts": lambda: augment.predict_with_flips_and_shifts(model, dataset),
+        "predict_tta": lambda: augment.predict_tta(model, dataset),
         "fit (train)": lambda: training.fit(model, dataset, None, optimizer, 1, 10),
         "fit (validation)": lambda: training.fit(model, GOOD, dataset, optimizer, 1, 10),
     }
@@ -203,7 +202,7 @@ def test_a_selection_of_a_data_set_is_taken_in_its_order():
     model = models.LogisticRegression()
     nested = Subset(Subset(GOOD, range(19, -1, -1)), [19 - each for each in chosen])
     for subset in (Subset(GOOD, chosen), Subset(GOOD, torch.tensor(chosen)), Subset(GOOD, np.array(chosen)), nested):
-        for use in (evaluation.predict, augment.predict_with_flips):
+        for use in (evaluation.predict, augment.predict_tta):
             pairs = zip(use(model, subset), use(model, expected), strict=True)
             assert all(np.array_equal(*pair) for pair in pairs)
         images, labels = next(iter(data.make_loader(subset, 4)))
@@ -263,7 +262,7 @@ def test_what_is_no_usable_model_is_refused(model, error, text):
     optimizer = torch.optim.SGD(models.MLP().parameters(), lr=0.1)
     for use in (
         lambda: evaluation.predict(model, GOOD),
-        lambda: augment.predict_with_flips(model, GOOD),
+        lambda: augment.predict_tta(model, GOOD),
         lambda: training.fit(model, GOOD, GOOD, optimizer, 1, 10),
     ):
         with pytest.raises(error, match=text):
@@ -294,25 +293,25 @@ def test_outputs_that_are_no_logits_are_refused_and_the_mode_stays(change, text)
 
 
 @pytest.mark.parametrize(
-    "loss_function",
+    "loss_fn",
     [F.nll_loss, nn.NLLLoss(), lambda outputs, labels: F.nll_loss(outputs, labels)],
     ids=["function", "module", "lambda"],
 )
-def test_nll_loss_of_logits_is_refused_and_of_log_probabilities_taken(loss_function):
+def test_nll_loss_of_logits_is_refused_and_of_log_probabilities_taken(loss_fn):
     for scale in (1.0, 100.0):
         model = Two(lambda outputs, scale=scale: scale * outputs)
         before = model.linear.weight.clone()
         with pytest.raises(ValueError, match="nll_loss wants log-probabilities"):
             optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-            training.fit(model, GOOD, None, optimizer, 1, 10, loss_function=loss_function)
+            training.fit(model, GOOD, None, optimizer, 1, 10, loss_fn=loss_fn)
         assert torch.equal(model.linear.weight, before)
     model = models.FashionNet()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    assert len(training.fit(model, GOOD, None, optimizer, 1, 10, loss_function=loss_function)) == 1
+    assert len(training.fit(model, GOOD, None, optimizer, 1, 10, loss_fn=loss_fn)) == 1
 
 
 @pytest.mark.parametrize(
-    "loss_function",
+    "loss_fn",
     [
         nn.CrossEntropyLoss(reduction="none"),
         lambda outputs, labels: F.cross_entropy(outputs, labels).item(),
@@ -320,33 +319,33 @@ def test_nll_loss_of_logits_is_refused_and_of_log_probabilities_taken(loss_funct
     ],
     ids=["one an image", "a plain number", "no gradient"],
 )
-def test_a_loss_that_cannot_be_learned_from_is_refused(loss_function):
+def test_a_loss_that_cannot_be_learned_from_is_refused(loss_fn):
     model = models.LogisticRegression()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(ValueError, match="mean over the batch, one number with a gradient, but returned"):
-        training.fit(model, GOOD, None, optimizer, 1, 10, loss_function=loss_function)
+        training.fit(model, GOOD, None, optimizer, 1, 10, loss_fn=loss_fn)
 
 
 @pytest.mark.parametrize(
-    "loss_function",
+    "loss_fn",
     [
         nn.CrossEntropyLoss(label_smoothing=0.1),
         lambda outputs, labels: F.cross_entropy(outputs, labels) - 10,  # negative, as a bonus may make it
         lambda outputs, labels: -outputs.softmax(dim=1).gather(1, labels[:, None]).mean(),
     ],
 )
-def test_losses_of_ones_own_are_taken(loss_function):
+def test_losses_of_ones_own_are_taken(loss_fn):
     model = models.LogisticRegression()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    assert len(training.fit(model, GOOD, GOOD, optimizer, 1, 10, loss_function=loss_function)) == 1
+    assert len(training.fit(model, GOOD, GOOD, optimizer, 1, 10, loss_fn=loss_fn)) == 1
 
 
-@pytest.mark.parametrize("loss_function", [nn.CrossEntropyLoss(reduction="sum"), nn.NLLLoss(reduction="sum")])
-def test_the_sum_over_the_batch_is_refused(loss_function):
+@pytest.mark.parametrize("loss_fn", [nn.CrossEntropyLoss(reduction="sum"), nn.NLLLoss(reduction="sum")])
+def test_the_sum_over_the_batch_is_refused(loss_fn):
     model = models.FashionNet()  # its log-probabilities suit both
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(ValueError, match="returned the sum, so every step would be 10 times as large"):
-        training.fit(model, GOOD, None, optimizer, 1, 10, loss_function=loss_function)
+        training.fit(model, GOOD, None, optimizer, 1, 10, loss_fn=loss_fn)
 
 
 def test_probabilities_are_known_in_bfloat16_too():

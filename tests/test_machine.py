@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from helpers import fetch, machine, series, speed
+from build_tools import series
+from helpers import fetch, machine, speed
 
 GIB = 2**30
 RECORDED = {

@@ -16,7 +16,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.converters import GenerateAssignment
 
-from helpers import marking
+from build_tools import marking
 
 CONFIGURATION = """\
 c = get_config()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from helpers import config, memory
+from helpers import config, device
 
 # Without huge pages, which Linux gives or not as the memory lies at that moment: one of them stands for 512 pages.
 PROGRAM = """
@@ -14,7 +14,7 @@ import ctypes, resource, sys
 import numpy as np
 PR_SET_THP_DISABLE = 41
 ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
-from helpers.memory import keep_freed_memory
+from helpers.device import keep_freed_memory
 if sys.argv[1] == "keep":
     print(keep_freed_memory())
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -39,5 +39,5 @@ def test_without_glibc_nothing_is_changed(monkeypatch):
     def missing(name):
         raise OSError(name)
 
-    monkeypatch.setattr(memory.ctypes, "CDLL", missing)
-    assert memory.keep_freed_memory() is False
+    monkeypatch.setattr(device.ctypes, "CDLL", missing)
+    assert device.keep_freed_memory() is False

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from helpers import models
-from helpers.muon import Muon, muon_for, orthogonalize
+from helpers.muon import Muon, make_muon, orthogonalize
 
 
 @pytest.mark.parametrize("shape", [(16, 9), (48, 144), (96, 432)])
@@ -67,13 +67,13 @@ def test_a_filter_without_a_gradient_leaves_zeros_and_no_subnormal_numbers():
     steps_of(optimizer, weight, [gradient])
     gradient[0] = 0
     steps_of(optimizer, weight, [gradient] * 1000)
-    direction = optimizer.state[weight]["direction"]
+    direction = optimizer.state[weight]["momentum_buffer"]
     assert (direction[0] == 0).all() and (direction[1:] != 0).all()
 
 
-def test_muon_for_takes_every_parameter_once_and_leaves_the_last_layer_to_sgd():
+def test_make_muon_takes_every_parameter_once_and_leaves_the_last_layer_to_sgd():
     model = models.LeanCNN()
-    orthogonal, other = muon_for(model, 0.05, 0.2, 0.9, 5e-4).param_groups
+    orthogonal, other = make_muon(model, 0.05, 0.2, 0.9, 5e-4).param_groups
     assert [weight.shape[0] for weight in orthogonal["params"]] == [16, 48, 96]
     assert (orthogonal["lr"], orthogonal["orthogonal"]) == (0.05, True)
     assert (other["lr"], other["orthogonal"], other["momentum"], other["weight_decay"]) == (0.2, False, 0.9, 5e-4)

@@ -9,7 +9,8 @@ import nbformat
 import pytest
 from committed import CHANGED, git
 
-from helpers import checkpoints, config, exercises, series
+from build_tools import exercises, series
+from helpers import config
 from helpers.results import COLUMNS, read_results
 
 LESSONS = series.lesson_paths()
@@ -232,11 +233,6 @@ def test_the_memory_of_every_lesson_is_recorded():
     gigabytes = json.loads(series.RUN_TIMES.read_text())["peak_memory"]
     assert sorted(gigabytes) == NAMES
     assert min(gigabytes.values()) > 0
-
-
-def test_every_recipe_names_its_lesson():
-    for recipe in checkpoints.RECIPES.values():
-        assert recipe["lesson"] in NAMES
 
 
 def test_tracked_files_hold_no_machine_path():

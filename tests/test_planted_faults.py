@@ -59,7 +59,7 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("planted")
     for number, fault in [*enumerate(FAULTS), ("unmodified", None)]:
         copy = root / str(number)
-        for folder in ("helpers", "tests"):
+        for folder in ("helpers", "build_tools", "tests"):
             shutil.copytree(PROJECT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
         for file in ("pyproject.toml", "conftest.py"):
             shutil.copy(PROJECT / file, copy)

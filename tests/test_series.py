@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers import series
+from build_tools import series
 from helpers.results import COLUMNS
 
 ENTRY = dict(zip(COLUMNS, ["02_x", "MLP", 535818, 50000, 12, 21.4, 0.9039, 0.8954, 0.3127], strict=True))

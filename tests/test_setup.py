@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from helpers import config, moved
+from build_tools import moved
+from helpers import config
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="make is not here")
 NAMES = ["plain", "a space", 'it\'s $HOME #1 (ü) & "co"']
@@ -46,12 +47,12 @@ def run_make(folder, *words):
 @pytest.mark.parametrize("target", ["setup", "run", "lab"])
 def test_after_a_move_the_environment_is_adapted_once(name, target, project):
     folder = project("before")
-    assert "-P helpers/moved.py" not in run_make(folder, target)[2]
+    assert "-P build_tools/moved.py" not in run_make(folder, target)[2]
     folder = folder.rename(folder.parent / name)
     status, said, calls = run_make(folder, target)
-    assert (status, calls[0]) == (0, "-P helpers/moved.py") and "renamed, moved or copied" in said
+    assert (status, calls[0]) == (0, "-P build_tools/moved.py") and "renamed, moved or copied" in said
     status, said, calls = run_make(folder, target)
-    assert status == 0 and "-P helpers/moved.py" not in calls and "renamed" not in said
+    assert status == 0 and "-P build_tools/moved.py" not in calls and "renamed" not in said
 
 
 def test_an_environment_that_cannot_be_adapted_is_told_and_tried_again(project):

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers import series, slides
+from build_tools import series, slides
 
 LESSONS = series.lesson_paths()
 
@@ -24,7 +24,7 @@ def kinds(*cells):
 def test_every_cell_carries_a_slide_type_and_the_first_opens_a_slide(path):
     cells = nbformat.read(path, as_version=4).cells
     types = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in cells]
-    assert set(types) <= set(slides.TYPES), "run python -m helpers.slides stamp"
+    assert set(types) <= set(slides.TYPES), "run python -m build_tools.slides stamp"
     assert types[0] == "slide"
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import nbformat
@@ -18,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 from torch.optim.lr_scheduler import StepLR
 
-from helpers import checkpoints, config, data, evaluation, fast, results, training, unfinished
+from helpers import checkpoints, config, data, evaluation, recipes, results, training, unfinished
 
 NOTEBOOKS_DIR = config.NOTEBOOKS_DIR
 
@@ -184,8 +185,7 @@ def test_a_training_that_fast_caps_is_finished(stripes, monkeypatch):
 
 
 def test_the_fast_recipes_tell_of_a_stop_too(stripes, monkeypatch):
-    recipe = {**fast.RECIPES["sprint"], "epochs": 3, "batch_size": 16, "augment": []}
-    monkeypatch.setitem(fast.RECIPES, "small", recipe)
+    recipe = replace(recipes.RECIPES["sprint"], epochs=3, batch_size=16)
     calls = []
 
     def change(images):
@@ -194,8 +194,8 @@ def test_the_fast_recipes_tell_of_a_stop_too(stripes, monkeypatch):
             press_stop()
         return images
 
-    monkeypatch.setattr(fast, "augment_with", lambda names: change)
-    model, history = fast.train_fast("small", stripes(48), stripes(10))
+    monkeypatch.setattr(recipes, "make_augment", lambda recipe: change)
+    model, history = recipes.train_recipe(recipe, stripes(48), stripes(10))
     assert history.attrs["stopped"] == "epoch 1 of 3"
     assert checkpoints.save_checkpoint("small", model, recipe, history) is None
 
@@ -266,7 +266,7 @@ def test_an_error_before_anything_was_learned_leaves_a_finished_model_finished(s
     model = Pressed(())
     optimizer = torch.optim.Adam(model.parameters())
     with pytest.raises(ValueError, match="mean over the batch"):
-        training.fit(model, stripes(30), None, optimizer, 3, 10, loss_function=nn.CrossEntropyLoss(reduction="none"))
+        training.fit(model, stripes(30), None, optimizer, 3, 10, loss_fn=nn.CrossEntropyLoss(reduction="none"))
     assert unfinished.unfinished_models() == []
     calls = []
 
@@ -275,7 +275,7 @@ def test_an_error_before_anything_was_learned_leaves_a_finished_model_finished(s
         return F.cross_entropy(outputs, labels if len(calls) == 1 else labels.float())
 
     with pytest.raises(RuntimeError):
-        training.fit(model, stripes(30), None, optimizer, 3, 10, loss_function=fails_in_the_second_batch)
+        training.fit(model, stripes(30), None, optimizer, 3, 10, loss_fn=fails_in_the_second_batch)
     assert unfinished.unfinished_models() == ["Pressed in epoch 1 of 3"]
 
 
@@ -294,17 +294,17 @@ def test_stop_ends_what_hangs_too(stripes, monkeypatch):
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
 def test_an_unfinished_checkpoint_of_an_earlier_version_is_trained_anew(stripes, monkeypatch, capsys, rows):
-    recipe = {**checkpoints.RECIPES["mlp"], "model": "LogisticRegression", "epochs": 3, "batch_size": 20}
-    monkeypatch.setitem(checkpoints.RECIPES, "small", recipe)
-    monkeypatch.setattr(checkpoints, "load_split", lambda name: stripes(40))
-    expected = checkpoints.load_or_train("small")
+    recipe = replace(recipes.RECIPES["mlp"], network="LogisticRegression", epochs=3, batch_size=20)
+    monkeypatch.setitem(recipes.RECIPES, "small", recipe)
+    monkeypatch.setattr(recipes, "load_split", lambda name, size: stripes(40))
+    expected = recipes.load_or_train("small")
     path = checkpoints.checkpoint_path("small")
     content = torch.load(path, weights_only=True)
     content["history"] = {key: values[:rows] for key, values in content["history"].items()} if rows else {}
     content["validation_accuracy"] = float("nan")
     torch.save(content, path)
     capsys.readouterr()
-    again = checkpoints.load_or_train("small")
+    again = recipes.load_or_train("small")
     out = capsys.readouterr().out
     assert f"was stopped after {rows} of 3 epochs, so it is trained now" in out and "nan" not in out
     assert torch.equal(again[1].weight, expected[1].weight)
@@ -371,6 +371,6 @@ def test_lesson_02_goes_on_after_a_stop_in_its_first_epoch(lesson_kernel, tmp_pa
         if any(call in cell.source for call in ("fit(", "save_checkpoint(", "open_test_set(", "record_result(")):
             assert "ERROR" not in lesson_kernel(cell.source)
     assert "MLP: loaded from lesson 02_mlp_baseline, 2 epochs" in lesson_kernel(
-        "from helpers.checkpoints import load_or_train; _ = load_or_train('mlp')"
+        "from helpers.recipes import load_or_train; _ = load_or_train('mlp')"
     )
     assert [entry["epochs"] for entry in json.loads((tmp_path / "results.json").read_text())] == [2]

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import TensorDataset
 
 from helpers import augment, config, data, evaluation, models, training
+from helpers.device import set_seed
 
 pytestmark = pytest.mark.usefixtures("home")
 COLUMNS = ["epoch", "learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
@@ -24,7 +25,7 @@ def fail_at(call, error):
     """Make a cross-entropy that raises, or returns, something else at its n-th call."""
     calls = []
 
-    def loss_function(outputs, labels):
+    def loss_fn(outputs, labels):
         calls.append(1)
         if len(calls) == call:
             if isinstance(error, BaseException):
@@ -32,7 +33,7 @@ def fail_at(call, error):
             return outputs.sum() * error
         return F.cross_entropy(outputs, labels)
 
-    return loss_function
+    return loss_fn
 
 
 def test_fit_learns_and_measures_on_images_it_has_not_seen(stripes, linear):
@@ -103,7 +104,7 @@ def test_gradients_do_not_pile_up_over_batches(stripes, linear):
 
 def test_set_seed_fixes_python_numpy_and_pytorch():
     def draw(seed):
-        config.set_seed(seed)
+        set_seed(seed)
         return random.random(), np.random.random(), torch.rand(1).item()
 
     assert draw(1) == draw(1)
@@ -112,7 +113,7 @@ def test_set_seed_fixes_python_numpy_and_pytorch():
 
 def test_the_same_seed_repeats_the_history_exactly_and_another_does_not(stripes):
     def run(seed):
-        config.set_seed(seed)
+        set_seed(seed)
         model = models.MLP()  # has dropout
         history = training.fit(model, stripes(60), stripes(30), adam(model, 1e-3), 2, 16, seed=seed)
         return history.drop(columns="seconds"), model.state_dict()
@@ -125,7 +126,7 @@ def test_the_same_seed_repeats_the_history_exactly_and_another_does_not(stripes)
 
 @pytest.mark.parametrize("make", [models.MLP, models.LogisticRegression])  # with dropout, without
 def test_seed_alone_decides_the_order_and_the_dropout(stripes, make):
-    config.set_seed(0)
+    set_seed(0)
     weights = make().state_dict()
     losses = []
     for seed in (1, 1, 2):
@@ -137,7 +138,7 @@ def test_seed_alone_decides_the_order_and_the_dropout(stripes, make):
 
 def of_seeds(train, make, dataset, **options):
     """Train a network of the same first weights with the seeds 0, 0, 1 and with none, and return what `train` tells."""
-    config.set_seed(3)
+    set_seed(3)
     weights, told = make().state_dict(), []
     for seed in ({"seed": 0}, {"seed": 0}, {"seed": 1}, {}):
         model = make()
@@ -167,17 +168,17 @@ def test_the_seed_decides_the_dropout_and_the_changed_images_by_itself(stripes):
 def test_a_stopped_training_keeps_what_the_model_has_learned(stripes, linear):
     model = linear()
     before = model[1].weight.clone()
-    loss_function = fail_at(5, KeyboardInterrupt())  # three batches an epoch: in the middle of the second
-    history = training.fit(model, stripes(30), stripes(10), adam(model), 4, 10, loss_function=loss_function)
+    loss_fn = fail_at(5, KeyboardInterrupt())  # three batches an epoch: in the middle of the second
+    history = training.fit(model, stripes(30), stripes(10), adam(model), 4, 10, loss_fn=loss_fn)
     assert history["epoch"].tolist() == [1, 2] and history.attrs["stopped"] == "epoch 2 of 4"
     assert not torch.equal(model[1].weight, before)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_stops_with_the_likely_cause_and_the_history(stripes, linear, bad):
-    model, loss_function = linear(), fail_at(5, bad)
+    model, loss_fn = linear(), fail_at(5, bad)
     with pytest.raises(training.LossNotFiniteError, match="learning rate that is too high") as caught:
-        training.fit(model, stripes(30), stripes(10), adam(model), 4, 10, loss_function=loss_function)
+        training.fit(model, stripes(30), stripes(10), adam(model), 4, 10, loss_fn=loss_fn)
     assert "(it is 0.01)" in str(caught.value) and "after 10 images" in str(caught.value)
     assert caught.value.history["epoch"].tolist() == [1]
     assert torch.isfinite(model[1].weight).all()
@@ -238,11 +239,11 @@ def test_bfloat16_is_used_in_the_forward_pass_only(stripes, monkeypatch, spy):
     inside, outside = [], []
     spy.linear.register_forward_hook(lambda layer, inputs, output: inside.append(output.dtype))
 
-    def loss_function(outputs, labels):
+    def loss_fn(outputs, labels):
         outside.append(outputs.dtype)
         return F.cross_entropy(outputs, labels)
 
-    training.fit(spy, stripes(10), stripes(10), adam(spy), 1, 10, loss_function=loss_function)
+    training.fit(spy, stripes(10), stripes(10), adam(spy), 1, 10, loss_fn=loss_fn)
     assert inside == [torch.bfloat16, torch.float32]  # training, then predict
     assert outside == [torch.float32] and spy.linear.weight.dtype == torch.float32
 

@@ -1,4 +1,4 @@
-"""Slides of the lessons: `python -m helpers.slides` builds them, `python -m helpers.slides stamp` sets what goes where.
+"""Slides of the lessons: `python -m build_tools.slides` builds them; `stamp` behind it sets what goes where.
 
 Every cell of a lesson carries a slide type. `stamp` sets it by the rule of `arrange`; a lecturer may change it by hand
 in JupyterLab. `build` also splits a text at its headings and after an answer, without touching the notebooks.
@@ -15,7 +15,8 @@ from nbconvert import SlidesExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from traitlets.config import Config
 
-from helpers import config, series
+from build_tools import series
+from helpers import config
 
 OUT = config.ROOT / "runs" / "slides"
 PAGE_PARTS = Path(__file__).parent / "slides.html"

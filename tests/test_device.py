@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import config, models, precision
+from helpers import config, device, models
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -28,11 +28,11 @@ def idle(monkeypatch, tmp_path):
         action()
         return taken.pop(0) if taken else 0.0
 
-    monkeypatch.setattr(precision, "cores_taken_while", cores_taken_while)
-    monkeypatch.setattr(precision.psutil, "cpu_count", lambda logical=True: torch.get_num_threads())
-    monkeypatch.setattr(precision, "LOOK_SECONDS", 0)
-    monkeypatch.setattr(precision, "TRIAL_SECONDS", 0)
-    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "no such file")  # as if it were not known to lack bfloat16
+    monkeypatch.setattr(device, "cores_taken_while", cores_taken_while)
+    monkeypatch.setattr(device.psutil, "cpu_count", lambda logical=True: torch.get_num_threads())
+    monkeypatch.setattr(device, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(device, "TRIAL_SECONDS", 0)
+    monkeypatch.setattr(device, "CPUINFO", tmp_path / "no such file")  # as if it were not known to lack bfloat16
     return taken
 
 
@@ -42,7 +42,7 @@ def steps(monkeypatch):
 
     def last(seconds):
         numbers = iter(range(10_000))
-        monkeypatch.setattr(precision, "step_seconds", lambda model, images, dtype: seconds(next(numbers), dtype))
+        monkeypatch.setattr(device, "step_seconds", lambda model, images, dtype: seconds(next(numbers), dtype))
 
     return last
 
@@ -55,26 +55,26 @@ def kept(home):
 @pytest.mark.parametrize(("ratio", "chosen"), [(1.5, torch.bfloat16), (1.19, torch.float32), (0.1, torch.float32)])
 def test_precision_is_measured_once_and_kept(home, monkeypatch, idle, ratio, chosen):
     measured = []
-    monkeypatch.setattr(precision, "measure_speedups", lambda *arguments: measured.append(1) or [ratio] * 8)
+    monkeypatch.setattr(device, "measure_speedups", lambda *arguments: measured.append(1) or [ratio] * 8)
     model = models.FashionCNN()
-    assert [precision.choose_precision(model, 64, CPU) for _ in range(3)] == [chosen] * 3
+    assert [device.choose_precision(model, 64, CPU) for _ in range(3)] == [chosen] * 3
     assert len(measured) == 1
     assert kept(home) == [str(chosen)[6:]]
-    precision.choose_precision(model, 128, CPU)  # another batch size is another question
+    device.choose_precision(model, 128, CPU)  # another batch size is another question
     assert len(measured) == 2
 
 
 def test_precision_is_measured_again_when_its_file_is_damaged(home, monkeypatch, idle):
-    monkeypatch.setattr(precision, "measure_speedups", lambda *arguments: [2.0] * 8)
+    monkeypatch.setattr(device, "measure_speedups", lambda *arguments: [2.0] * 8)
     (home / "runs" / "full").mkdir(parents=True)
     (home / "runs" / "full" / "precision.json").write_text('{"half')
-    assert precision.choose_precision(models.FashionCNN(), 64, CPU) == torch.bfloat16
+    assert device.choose_precision(models.FashionCNN(), 64, CPU) == torch.bfloat16
 
 
 def test_linear_models_and_mps_stay_in_float32_without_a_trial(monkeypatch):
-    monkeypatch.setattr(precision, "measure_speedups", lambda *arguments: pytest.fail("measured"))
-    assert precision.choose_precision(models.MLP(), 64, CPU) == torch.float32
-    assert precision.choose_precision(models.FashionCNN(), 64, torch.device("mps")) == torch.float32
+    monkeypatch.setattr(device, "measure_speedups", lambda *arguments: pytest.fail("measured"))
+    assert device.choose_precision(models.MLP(), 64, CPU) == torch.float32
+    assert device.choose_precision(models.FashionCNN(), 64, torch.device("mps")) == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -90,38 +90,38 @@ def test_linear_models_and_mps_stay_in_float32_without_a_trial(monkeypatch):
     ],
 )
 def test_a_processor_without_instructions_for_bfloat16_is_spared_the_trial(home, monkeypatch, idle, line, tried):
-    monkeypatch.setattr(precision, "CPUINFO", home / "cpuinfo")
+    monkeypatch.setattr(device, "CPUINFO", home / "cpuinfo")
     (home / "cpuinfo").write_text(f"processor : 0\n{line}\n\nprocessor : 1\n{line}\n")
-    monkeypatch.setattr(precision, "measure_speedups", lambda *arguments: [2.0] * 8)
-    chosen = precision.choose_precision(models.FashionCNN(), 64, CPU)
+    monkeypatch.setattr(device, "measure_speedups", lambda *arguments: [2.0] * 8)
+    chosen = device.choose_precision(models.FashionCNN(), 64, CPU)
     assert chosen == (torch.bfloat16 if tried else torch.float32)
-    assert precision.may_be_faster_in_bfloat16(torch.device("cuda"))
+    assert device.may_be_faster_in_bfloat16(torch.device("cuda"))
 
 
 def test_a_trial_leaves_the_model_as_it_is_and_gives_the_ratio_of_each_round(idle, steps):
     before = {key: value.clone() for key, value in SMALL.state_dict().items()}
-    assert all(ratio > 0 for ratio in precision.measure_speedups(SMALL, 4, CPU))
+    assert all(ratio > 0 for ratio in device.measure_speedups(SMALL, 4, CPU))
     assert all(torch.equal(value, before[key]) for key, value in SMALL.state_dict().items())
     assert all(parameter.grad is None for parameter in SMALL.parameters())
     # The machine becomes slower from step to step, which changes no ratio by much.
     steps(lambda number, dtype: (3.0 if dtype == torch.float32 else 2.0) * (1 + number / 1000))
-    assert precision.measure_speedups(SMALL, 4, CPU) == pytest.approx([1.5] * 8, rel=0.01)
+    assert device.measure_speedups(SMALL, 4, CPU) == pytest.approx([1.5] * 8, rel=0.01)
 
 
 def test_one_busy_moment_in_a_trial_decides_nothing(home, idle, steps):
     for slow, chosen in [(torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32)]:
         # The format that is slower in truth has the luck of two quick steps, as if the other met a busy moment.
         steps(lambda number, dtype, slow=slow: 0.01 if number in (6, 7) else 2.0 if dtype == slow else 1.0)
-        assert precision.try_out(SMALL, 4, CPU) == str(chosen)[6:]
+        assert device.try_out(SMALL, 4, CPU) == str(chosen)[6:]
 
 
 def test_rounds_that_do_not_agree_stay_in_float32_and_are_not_kept(home, idle, steps, capsys):
     steps(lambda number, dtype: 1.0 if dtype == torch.bfloat16 else 2.0 if number // 2 % 2 else 0.5)
-    assert precision.choose_precision(SMALL, 4, CPU) == torch.float32
+    assert device.choose_precision(SMALL, 4, CPU) == torch.float32
     assert "This training uses float32; the next one will measure again" in capsys.readouterr().out
     assert kept(home) == []
     steps(lambda number, dtype: 1.0 if dtype == torch.bfloat16 else 2.0)
-    assert precision.choose_precision(SMALL, 4, CPU) == torch.bfloat16
+    assert device.choose_precision(SMALL, 4, CPU) == torch.bfloat16
     assert kept(home) == ["bfloat16"] and capsys.readouterr().out == ""
 
 
@@ -130,7 +130,7 @@ def test_rounds_that_do_not_agree_stay_in_float32_and_are_not_kept(home, idle, s
 def test_no_choice_is_made_while_other_programs_are_at_work(home, idle, steps, taken, bfloat16):
     idle.extend(taken)
     steps(lambda number, dtype: 1.0 if dtype == torch.float32 else bfloat16)
-    assert precision.choose_precision(SMALL, 4, CPU) == torch.float32
+    assert device.choose_precision(SMALL, 4, CPU) == torch.float32
     assert kept(home) == []
 
 
@@ -138,21 +138,21 @@ def test_no_choice_is_made_while_other_programs_are_at_work(home, idle, steps, t
 def test_on_a_server_with_many_cores_neighbours_disturb_only_where_too_few_are_left(
     home, idle, steps, monkeypatch, taken, chosen
 ):
-    monkeypatch.setattr(precision.psutil, "cpu_count", lambda logical=True: 30 + torch.get_num_threads())
+    monkeypatch.setattr(device.psutil, "cpu_count", lambda logical=True: 30 + torch.get_num_threads())
     idle.extend([taken, taken])
     steps(lambda number, dtype: 1.0 if dtype == torch.bfloat16 else 2.0)
-    assert precision.choose_precision(SMALL, 4, CPU) == chosen
+    assert device.choose_precision(SMALL, 4, CPU) == chosen
 
 
 def test_a_busy_process_is_seen():
     other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         time.sleep(0.2)
-        taken = [precision.cores_taken_while(lambda: time.sleep(0.4)) for _ in range(3)]
+        taken = [device.cores_taken_while(lambda: time.sleep(0.4)) for _ in range(3)]
     finally:
         other.kill()
         other.wait()
-    assert min(taken) > precision.BUSY_CORES
+    assert min(taken) > device.BUSY_CORES
 
 
 def test_our_own_work_is_not_taken_for_that_of_others(monkeypatch):
@@ -164,25 +164,25 @@ def test_our_own_work_is_not_taken_for_that_of_others(monkeypatch):
     for others in (0.0, 0.1):  # seconds of other programs, in steps of the clock
         clock = iter([0.0, others])
         monkeypatch.setattr(
-            precision.psutil, "cpu_times", lambda clock=clock: SimpleNamespace(user=time.process_time() + next(clock))
+            device.psutil, "cpu_times", lambda clock=clock: SimpleNamespace(user=time.process_time() + next(clock))
         )
-        taken = precision.cores_taken_while(work)
+        taken = device.cores_taken_while(work)
         assert (taken > 0.005) == (others > 0)
 
 
 def test_a_choice_belongs_to_a_run_folder_and_to_one_processor(home, monkeypatch, idle):
     measured = []
-    monkeypatch.setattr(precision, "measure_speedups", lambda *arguments: measured.append(1) or [2.0] * 8)
+    monkeypatch.setattr(device, "measure_speedups", lambda *arguments: measured.append(1) or [2.0] * 8)
     monkeypatch.setattr(config, "RUNS_DIR", home / "runs" / "test-fast")
-    precision.choose_precision(SMALL, 4, CPU)
+    device.choose_precision(SMALL, 4, CPU)
     monkeypatch.setattr(config, "RUNS_DIR", home / "runs" / "full")
-    precision.choose_precision(SMALL, 4, CPU)
+    device.choose_precision(SMALL, 4, CPU)
     assert len(measured) == 2, "a choice of a test was kept for the student"
-    monkeypatch.setattr(precision, "CPUINFO", home / "cpuinfo")
+    monkeypatch.setattr(device, "CPUINFO", home / "cpuinfo")
     info = "processor : 0\nmodel name : Xeon\nmodel : 106\ncpu MHz : {}\nflags : fpu avx512_bf16{}\n\nprocessor : 1\n"
     for flags, asked in [("", 3), (" amx_bf16", 4), ("", 4)]:
         (home / "cpuinfo").write_text(info.format(2000 + len(measured), flags))
-        precision.choose_precision(SMALL, 4, CPU)
+        device.choose_precision(SMALL, 4, CPU)
         assert len(measured) == asked
 
 
@@ -190,4 +190,4 @@ def test_device_is_cuda_then_mps_then_cpu(monkeypatch):
     for cuda, mps, expected in [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")]:
         monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
-        assert config.get_device().type == expected
+        assert device.get_device().type == expected

@@ -1,15 +1,18 @@
-"""Choose float32 or bfloat16 for training by a short timed trial, once for each machine."""
+"""What this process computes on and how: random numbers, device, number format, memory."""
 
 import copy
+import ctypes
 import hashlib
 import json
 import math
 import os
 import platform
+import random
 import time
 from pathlib import Path
 from statistics import quantiles
 
+import numpy as np
 import psutil
 import torch
 from torch import nn
@@ -25,6 +28,40 @@ BUSY_CORES = 0.3
 MOST_IMAGES = 512  # in a step of the trial, which no progress bar shows
 LOOK_SECONDS = 0.2
 CPUINFO = Path("/proc/cpuinfo")
+
+# The numbers of two settings in glibc's malloc.h.
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # the numbers of these settings in glibc's malloc.h
+ONE_GB = 2**30
+
+
+def set_seed(seed: int = config.SEED) -> None:
+    """Fix the random numbers of Python, NumPy and PyTorch.
+
+    Parameters
+    ----------
+    seed : int
+        Any whole number from 0 to 2**32 - 1. The same seed on the same machine, in the same number format,
+        gives the same weights, the same dropout and so the same training history.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    # On NVIDIA GPUs the fastest convolution algorithms may round differently from run to run.
+    torch.backends.cudnn.deterministic = True
+
+
+def get_device() -> torch.device:
+    """Return the fastest device of this machine: CUDA, then Apple's MPS, then the CPU.
+
+    Returns
+    -------
+    torch.device
+    """
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
@@ -186,3 +223,21 @@ def choose_precision(model: nn.Module, batch_size: int, device: torch.device) ->
         part.write_text(json.dumps(choices, indent=1))
         os.replace(part, path)
     return getattr(torch, choices[key])
+
+
+def keep_freed_memory() -> bool:
+    """Tell the C library not to give freed memory back to Linux; for the rest of this process.
+
+    Every training step needs the same large tensors and frees them again. Memory that was given back must be asked for
+    again, and Linux fills each page with zeros before it hands it out.
+
+    Returns
+    -------
+    bool
+        Whether the C library is glibc, as on most Linux systems, and took the setting. Elsewhere nothing changes.
+    """
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return False
+    return bool(libc.mallopt(TRIM_THRESHOLD, ONE_GB) and libc.mallopt(MMAP_THRESHOLD, ONE_GB))

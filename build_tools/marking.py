@@ -1,6 +1,6 @@
 """Mark a class with nbgrader: nobody's notebook stops the marking of the others, and stderr costs no points.
 
-    .venv/bin/python -m helpers.marking COURSE ASSIGNMENT [STUDENT ...]
+    .venv/bin/python -m build_tools.marking COURSE ASSIGNMENT [STUDENT ...]
 
 nbgrader does the marking. Two of its preprocessors are replaced, and what it cannot mark is explained.
 """
@@ -392,7 +392,7 @@ def mark(course: Path, assignment: str, students: list[str]) -> list[str]:
 
 def main() -> None:
     """Read the command line and mark."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.marking", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m build_tools.marking", description=__doc__.split("\n")[0])
     parser.add_argument("course", type=Path, help="the folder with nbgrader_config.py and submitted/")
     parser.add_argument("assignment", help="the name of the assignment")
     parser.add_argument("students", nargs="*", metavar="student", help="mark only these students, in place of everyone")

@@ -7,7 +7,8 @@ import nbformat
 from nbgrader.converters import GenerateAssignment
 from nbgrader.preprocessors import SaveCells
 
-from helpers import config, series
+from build_tools import series
+from helpers import config
 
 SOLUTIONS = config.NOTEBOOKS_DIR / "solutions"
 EXERCISES = config.NOTEBOOKS_DIR / "exercises"

@@ -19,6 +19,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from helpers import config
+from helpers.device import get_device
 from helpers.fetch import DataError, fetch
 from helpers.home import cannot_keep
 from helpers.machine import INSTALL, free_memory, markdown_table
@@ -180,7 +181,7 @@ def run() -> dict[str, Execution]:
     times = {
         "date": datetime.date.today().isoformat(),
         "processor": f"{os.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        "device": config.get_device().type,
+        "device": get_device().type,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
     }
