@@ -78,6 +78,8 @@ def text_of(thing) -> str:
         return f"{type(thing).__name__} {state}"
     if isinstance(thing, torch.nn.Module):
         return f"{thing} {vars(thing).get('label_smoothing')}"
+    if isinstance(thing, functools.partial) and not thing.args:
+        return text_of(thing.func) + (f" {thing.keywords}" if thing.keywords else "")
     if isinstance(thing, functools.partial) or "<lambda>" in getattr(thing, "__qualname__", ""):
         raise TypeError(f"The audit keeps trainings by the name of what they are given, and {thing} has none.")
     inside = [cell.cell_contents for cell in getattr(thing, "__closure__", None) or ()]

@@ -90,7 +90,12 @@ def test_a_kept_training_comes_back_with_weights_history_log_and_schedule(stripe
     train(seed=5)
     train(loss_fn=nn.CrossEntropyLoss(label_smoothing=0.1))
     train(augment=torch.bitwise_not)
-    assert len(fits) == 5  # another training is no kept one
+    train(loss_fn=functools.partial(nn.functional.cross_entropy, label_smoothing=0.1))
+    train(loss_fn=functools.partial(nn.functional.cross_entropy, label_smoothing=0.2))
+    assert len(fits) == 7  # another training is no kept one
+    train(loss_fn=functools.partial(nn.functional.cross_entropy))
+    train(loss_fn=nn.functional.cross_entropy)
+    assert len(fits) == 8
 
 
 def test_a_training_that_was_stopped_is_not_kept(stripes, tmp_path):
@@ -123,7 +128,7 @@ def lesson(tmp_path, monkeypatch):
 def test_what_has_no_name_is_not_mistaken_for_a_training_that_was_kept(stripes, tmp_path):
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for nameless in (lambda images: images, functools.partial(torch.add, other=0)):
+    for nameless in (lambda images: images, functools.partial(torch.add, 0)):
         with pytest.raises(TypeError, match="has none"):
             remember(training.fit, "float32", tmp_path)(model, stripes(20), None, optimizer, 1, 10, augment=nameless)
 
@@ -157,10 +162,29 @@ def test_the_audit_goes_on_where_it_stopped_and_repeats_a_lesson_whose_code_chan
     assert "**still fails**: “Up False.”" in audit.audit_table()
     holds = True
     nbformat.write(new_notebook(cells=[new_code_cell(LESSON + "# better")]), lesson)
-    assert "| 01_first | 0 | – | – | 0 |" in audit.audit_table()  # other code was audited
+    assert "| 01_first | 0 | – | – | 0 |" in audit.audit_table()  # other claims were audited
     audit.main()
     assert len(ran) == 8
     table = audit.audit_table()
     assert "| 01_first | 1 | 1 on cpu; 2 on cuda | 1 on cpu (emulated); 2 on cuda | 0 |" in table
     assert "still fails" not in table
     assert "were changed: 1.\n\n- 01_first: “Up False.” (float32, seed 1: score = 0.3; " in table
+
+
+@pytest.mark.parametrize(
+    ("source", "same"),
+    [
+        ('claim("Low is low.", holds=True)\nclaim(f"{name} is high.", holds=1)  # other code', True),
+        ('claim("Low is low.", holds=True)', False),
+        ('claim("Low is low.", holds=True)\nclaim(f"{name} is high.", holds=1)\nclaim("New.", holds=True)', False),
+        ('claim("Low is lower.", holds=True)\nclaim(f"{name} is high.", holds=1)', False),
+    ],
+)
+def test_a_run_of_earlier_code_counts_while_the_claims_are_the_same(lesson, source, same):
+    nbformat.write(new_notebook(cells=[new_code_cell(source)]), lesson)
+    claims = [{"claim": text, "holds": True, "numbers": ""} for text in ("Low is low.", "The sky is high.")]
+    entry = {"lesson": "01_first", "format": "float32", "seed": 1, "emulated": False, "code": "earlier", "error": None}
+    record.write("audit", {"a": entry | {"claims": claims, "failed_before": [], "conditions": {"device": "cpu"}}})
+    table = audit.audit_table()
+    assert ("| 01_first | 2 | 1 on cpu (earlier code) | – | 0 |" in table) == same
+    assert ("| 01_first | 0 | – | – | 0 |" in table) != same

@@ -189,6 +189,7 @@ def test_a_notebook_of_another_copy_of_the_project_is_told_whose_helpers_it_got(
 def test_the_start_page_shows_a_setting_that_is_wrong(monkeypatch):
     monkeypatch.setenv("FAST", "maybe")
     monkeypatch.delitem(sys.modules, "helpers.config")
+    monkeypatch.delitem(sys.modules, "helpers.device")
     monkeypatch.delitem(sys.modules, "helpers.fetch")
     monkeypatch.delattr("helpers.config")
     assert "FAST is 'maybe'" in machine.check_device().advice
