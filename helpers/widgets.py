@@ -1,4 +1,4 @@
-"""Controls over the figures of `helpers.widget_figures`. Each function shows them, in a running notebook only."""
+"""Controls over the figures of `helpers.plotting`. Each function shows them, in a running notebook only."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,24 +8,25 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from helpers.config import CLASS_NAMES
-from helpers.evaluation import Predictions, accuracy_by_coverage
-from helpers.plotting import plot_image
-from helpers.widget_figures import (
-    PAGE,
-    plot_batch,
-    plot_feature_maps,
-    plot_images_behind,
-    plot_page,
-    plot_probabilities,
-    plot_threshold,
-)
-from helpers.widget_values import (
+from helpers.evaluation import (
+    Predictions,
+    accuracy_by_coverage,
     choose_neighbours,
     confidence_in_words,
     feature_maps,
     images_behind,
     probabilities_in_batch,
     softmax_with_temperature,
+)
+from helpers.plotting import (
+    PAGE,
+    plot_batch,
+    plot_feature_maps,
+    plot_image,
+    plot_images_behind,
+    plot_page,
+    plot_probabilities,
+    plot_threshold,
 )
 
 TEMPERATURES = [0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0]

@@ -7,7 +7,7 @@ import torch
 from matplotlib.colors import to_hex
 from torch import nn
 
-from helpers import plotting, widget_figures, widget_values
+from helpers import evaluation, plotting
 from helpers.models import BatchNormCNN, FashionNet
 
 # Eight answers, the surest first; the second and the last are wrong.
@@ -35,28 +35,28 @@ def tiles(ax, columns, rows):
 
 def test_softmax_with_temperature_one_is_softmax():
     logits = torch.randn(4, 10, generator=torch.Generator().manual_seed(0))
-    probabilities = widget_values.softmax_with_temperature(logits, 1.0)
+    probabilities = evaluation.softmax_with_temperature(logits, 1.0)
     assert probabilities.dtype == np.float64 and probabilities.shape == (4, 10)
     assert np.allclose(probabilities, logits.softmax(dim=1))
 
 
 def test_temperature_moves_probabilities_together_or_apart_and_keeps_their_order():
     logits = torch.tensor([0.0, 1.0, 3.0])
-    cold, plain, hot = (widget_values.softmax_with_temperature(logits, t) for t in (0.1, 1.0, 10.0))
+    cold, plain, hot = (evaluation.softmax_with_temperature(logits, t) for t in (0.1, 1.0, 10.0))
     # By hand: two logits apart by d have the ratio exp(d / T).
     assert [p[2] / p[1] for p in (cold, plain, hot)] == pytest.approx([np.exp(20), np.exp(2), np.exp(0.2)])
     assert all(p.argsort().tolist() == [0, 1, 2] and p.sum() == pytest.approx(1) for p in (cold, plain, hot))
 
 
 def test_extreme_logits_do_not_overflow():
-    probabilities = widget_values.softmax_with_temperature(torch.tensor([1000.0, -1000.0]), 0.1)
+    probabilities = evaluation.softmax_with_temperature(torch.tensor([1000.0, -1000.0]), 0.1)
     assert probabilities.tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("temperature", [0, -1.0])
 def test_a_temperature_must_be_above_zero(temperature):
     with pytest.raises(ValueError, match="above 0"):
-        widget_values.softmax_with_temperature(torch.zeros(10), temperature)
+        evaluation.softmax_with_temperature(torch.zeros(10), temperature)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_temperature_must_be_above_zero(temperature):
     [(0, "0 %"), (0.001, "under 1 %"), (0.414, "41 %"), (0.99, "99 %"), (0.9999, "over 99 %"), (1.0, "100 %")],
 )
 def test_percent_never_rounds_to_impossible_or_certain(share, text):
-    assert widget_values.percent(share) == text
+    assert evaluation.percent(share) == text
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_percent_never_rounds_to_impossible_or_certain(share, text):
 def test_confidence_in_words(coat, shirt, words):
     probabilities = np.zeros(10)
     probabilities[[4, 6, 2]] = coat, shirt, 1 - coat - shirt
-    assert widget_values.confidence_in_words(probabilities) == words
+    assert evaluation.confidence_in_words(probabilities) == words
 
 
 def test_feature_maps_are_those_of_the_network():
@@ -90,7 +90,7 @@ def test_feature_maps_are_those_of_the_network():
         "pool": nn.MaxPool2d(2),
     }
     image = torch.randint(0, 256, (1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    maps = widget_values.feature_maps(layers, image)
+    maps = evaluation.feature_maps(layers, image)
     assert [tuple(maps[name].shape) for name in layers] == [(32, 26, 26), (64, 24, 24), (64, 12, 12)]
     seen = []
     net.dropout1.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0][0]))
@@ -101,7 +101,7 @@ def test_feature_maps_are_those_of_the_network():
 def test_neighbours_are_of_the_class_asked_for_and_never_the_image_itself():
     labels = torch.arange(50) % 5
     for company in (None, 0, 3):
-        chosen = widget_values.choose_neighbours(labels, image=0, company=company, number=50)
+        chosen = evaluation.choose_neighbours(labels, image=0, company=company, number=50)
         assert 0 not in chosen and len(set(chosen.tolist())) == len(chosen)
         expected = 49 if company is None else 9 if company == 0 else 10  # the image is of class 0
         assert len(chosen) == expected
@@ -110,9 +110,9 @@ def test_neighbours_are_of_the_class_asked_for_and_never_the_image_itself():
 
 def test_more_neighbours_come_to_those_that_are_there():
     labels = torch.arange(50) % 5
-    ten = widget_values.choose_neighbours(labels, 7, None, 10)
-    assert torch.equal(widget_values.choose_neighbours(labels, 7, None, 4), ten[:4])
-    assert len(widget_values.choose_neighbours(labels, 7, None, 0)) == 0
+    ten = evaluation.choose_neighbours(labels, 7, None, 10)
+    assert torch.equal(evaluation.choose_neighbours(labels, 7, None, 4), ten[:4])
+    assert len(evaluation.choose_neighbours(labels, 7, None, 0)) == 0
 
 
 def test_only_in_training_mode_do_neighbours_count_and_the_model_is_left_as_it_is():
@@ -121,8 +121,8 @@ def test_only_in_training_mode_do_neighbours_count_and_the_model_is_left_as_it_i
     before = {name: value.clone() for name, value in model.state_dict().items()}
     batch = torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8)
     for training in (True, False):
-        alone = widget_values.probabilities_in_batch(model, batch[:1], training)
-        together = widget_values.probabilities_in_batch(model, batch, training)
+        alone = evaluation.probabilities_in_batch(model, batch[:1], training)
+        together = evaluation.probabilities_in_batch(model, batch, training)
         assert together.shape == (10,) and together.sum() == pytest.approx(1)
         assert np.allclose(alone, together, atol=1e-6) != training
     assert not model.training
@@ -132,20 +132,20 @@ def test_only_in_training_mode_do_neighbours_count_and_the_model_is_left_as_it_i
 def test_images_behind_a_cell_come_with_the_most_confident_first():
     labels, predictions = np.array([6, 6, 6, 8, 8, 8]), np.array([0, 0, 6, 8, 8, 8])
     cell = (labels, predictions, np.array([0.6, 0.95, 0.7, 0.9, 0.99, 0.5]))
-    assert widget_values.images_behind(*cell, 6, 0).tolist() == [1, 0]
-    assert widget_values.images_behind(*cell, 8, 8).tolist() == [4, 3, 5]
-    assert widget_values.images_behind(*cell, 0, 6).tolist() == []
+    assert evaluation.images_behind(*cell, 6, 0).tolist() == [1, 0]
+    assert evaluation.images_behind(*cell, 8, 8).tolist() == [4, 3, 5]
+    assert evaluation.images_behind(*cell, 0, 6).tolist() == []
 
 
 def test_a_threshold_by_hand():
-    assert widget_values.at_threshold(CURVE, 0.9) == (4, 0.5, 0.75)  # an answer exactly as confident is given
-    assert widget_values.at_threshold(CURVE, 0) == (8, 1.0, 0.75)
-    answered, coverage, accuracy = widget_values.at_threshold(CURVE, 1.0)
+    assert evaluation.at_threshold(CURVE, 0.9) == (4, 0.5, 0.75)  # an answer exactly as confident is given
+    assert evaluation.at_threshold(CURVE, 0) == (8, 1.0, 0.75)
+    answered, coverage, accuracy = evaluation.at_threshold(CURVE, 1.0)
     assert (answered, coverage) == (0, 0) and np.isnan(accuracy)
 
 
 def test_a_page_shows_its_forty_images_in_order(numbered, ax):
-    assert widget_figures.plot_page(numbered(95), "Coat", 2, ax=ax) is ax
+    assert plotting.plot_page(numbered(95), "Coat", 2, ax=ax) is ax
     assert tiles(ax, 10, 4) == list(range(40, 80))
     assert ax.get_title() == "Coat: images 41 to 80 of 95 (page 2 of 3)"
     assert [label.get_text() for label in ax.get_yticklabels()] == ["41 …", "51 …", "61 …", "71 …"]
@@ -153,21 +153,21 @@ def test_a_page_shows_its_forty_images_in_order(numbered, ax):
 
 
 def test_the_last_page_leaves_places_empty(numbered, ax):
-    widget_figures.plot_page(numbered(81), "Coat", 3, ax=ax)
+    plotting.plot_page(numbered(81), "Coat", 3, ax=ax)
     drawn = tiles(ax, 10, 4)
     assert drawn[0] == 80 and np.isnan(drawn[1:]).all()
     assert ax.get_title() == "Coat: images 81 to 81 of 81 (page 3 of 3)"
 
 
 def test_a_page_that_does_not_exist_says_so(numbered, ax):
-    widget_figures.plot_page(numbered(5), "Coat", 2, ax=ax)
+    plotting.plot_page(numbered(5), "Coat", 2, ax=ax)
     assert not ax.images and [text.get_text() for text in ax.texts] == ["Coat: 5 images, so there is no page 2."]
 
 
 def test_probabilities_name_the_true_class_and_stress_the_answer(ax):
     probabilities = np.full(10, 0.04)
     probabilities[4] = 0.64
-    widget_figures.plot_probabilities(probabilities, 2, ax=ax)
+    plotting.plot_probabilities(probabilities, 2, ax=ax)
     assert [bar.get_width() for bar in ax.patches] == pytest.approx(100 * probabilities)
     colors = [to_hex(bar.get_facecolor()).upper() for bar in ax.patches]
     assert colors[4] == plotting.BLUE and len(set(colors[:4] + colors[5:])) == 1
@@ -180,7 +180,7 @@ def test_probabilities_name_the_true_class_and_stress_the_answer(ax):
 
 def test_reference_probabilities_are_diamonds_that_the_label_explains(ax):
     reference = np.full(10, 0.1)
-    widget_figures.plot_probabilities(np.eye(10)[3], 3, reference, ax=ax)
+    plotting.plot_probabilities(np.eye(10)[3], 3, reference, ax=ax)
     [diamonds] = ax.lines
     assert diamonds.get_marker() == "D" and diamonds.get_xdata().tolist() == pytest.approx([10] * 10)
     assert diamonds.get_ydata().tolist() == list(range(10))
@@ -189,7 +189,7 @@ def test_reference_probabilities_are_diamonds_that_the_label_explains(ax):
 
 def test_feature_maps_share_one_grey_scale_and_weak_ones_are_counted(ax):
     maps = torch.arange(12.0).reshape(12, 1, 1).expand(12, 6, 6)
-    widget_figures.plot_feature_maps(maps, "layer 1", ax=ax)
+    plotting.plot_feature_maps(maps, "layer 1", ax=ax)
     assert tiles(ax, 8, 2)[:12] == list(range(12)) and np.isnan(tiles(ax, 8, 2)[12:]).all()
     assert ax.images[0].get_clim() == (0, 11)
     assert ax.get_title() == "layer 1: 12 maps of 6 × 6"
@@ -198,13 +198,13 @@ def test_feature_maps_share_one_grey_scale_and_weak_ones_are_counted(ax):
 
 
 def test_maps_that_are_all_zero_are_black(ax):
-    widget_figures.plot_feature_maps(torch.zeros(8, 6, 6), "layer 1", ax=ax)
+    plotting.plot_feature_maps(torch.zeros(8, 6, 6), "layer 1", ax=ax)
     assert ax.images[0].get_clim() == (0, 1) and "maps below 5 % of that: 8" in ax.get_xlabel()
 
 
 @pytest.mark.parametrize(("count", "words"), [(1, "no neighbour"), (2, "1 neighbour"), (32, "31 neighbours")])
 def test_a_batch_has_a_frame_around_its_first_image(numbered, ax, count, words):
-    widget_figures.plot_batch(numbered(count), ax=ax)
+    plotting.plot_batch(numbered(count), ax=ax)
     assert [value for value in tiles(ax, 8, 4) if not np.isnan(value)] == list(range(count))
     assert ax.get_title() == f"the image (framed) and {words}"
     [frame] = ax.patches
@@ -212,28 +212,28 @@ def test_a_batch_has_a_frame_around_its_first_image(numbered, ax, count, words):
 
 
 def test_images_behind_a_cell_are_counted_and_marked(numbered, ax):
-    widget_figures.plot_images_behind(numbered(3), np.array([0.999, 0.8, 0.5]), 6, 0, ax=ax)
+    plotting.plot_images_behind(numbered(3), np.array([0.999, 0.8, 0.5]), 6, 0, ax=ax)
     assert tiles(ax, 10, 4)[:3] == [0, 1, 2]
     assert ax.get_title() == "✗ 3 images of class Shirt called T-shirt/top."
     assert [label.get_text() for label in ax.get_yticklabels()] == ["over 99 %"]
 
 
 def test_of_many_images_behind_a_cell_forty_are_shown(numbered, ax):
-    widget_figures.plot_images_behind(numbered(60), np.linspace(0.9, 0.5, 60), 6, 6, ax=ax)
+    plotting.plot_images_behind(numbered(60), np.linspace(0.9, 0.5, 60), 6, 6, ax=ax)
     assert tiles(ax, 10, 4) == list(range(40))
     assert ax.get_title() == "✓ 60 images of class Shirt called Shirt. The 40 most confident:"
 
 
 def test_one_image_and_no_image_behind_a_cell(numbered, ax):
-    widget_figures.plot_images_behind(numbered(1), np.array([0.7]), 1, 3, ax=ax)
+    plotting.plot_images_behind(numbered(1), np.array([0.7]), 1, 3, ax=ax)
     assert ax.get_title() == "✗ 1 image of class Trouser called Dress."
     ax.clear()
-    widget_figures.plot_images_behind(numbered(0), np.array([]), 1, 8, ax=ax)
+    plotting.plot_images_behind(numbered(0), np.array([]), 1, 8, ax=ax)
     assert [text.get_text() for text in ax.texts] == ["No image of class Trouser was called Bag."] and not ax.images
 
 
 def test_a_threshold_is_a_point_on_the_curve_and_said_in_words(ax):
-    widget_figures.plot_threshold(CURVE, 0.9, ax=ax)
+    plotting.plot_threshold(CURVE, 0.9, ax=ax)
     line, _, point = ax.lines
     assert line.get_xdata().tolist() == pytest.approx((100 * CURVE["coverage"]).tolist())
     assert (point.get_xdata()[0], point.get_ydata()[0]) == (50, 75)
@@ -244,5 +244,5 @@ def test_a_threshold_is_a_point_on_the_curve_and_said_in_words(ax):
 
 
 def test_a_threshold_that_no_answer_reaches_says_so(ax):
-    widget_figures.plot_threshold(CURVE, 1.0, ax=ax)
+    plotting.plot_threshold(CURVE, 1.0, ax=ax)
     assert len(ax.lines) == 1 and "so all 8 images are passed on to a person" in ax.get_title()

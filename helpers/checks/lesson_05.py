@@ -11,7 +11,7 @@ from scipy.special import softmax
 from scipy.stats import binomtest, chi2_contingency
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from helpers.checks.tools import as_number, as_tensor, call, cross, short, tick
+from helpers.checks.tools import as_number, as_tensor, call, cross, first_hint, short, tick
 
 
 def _plain(value: Any) -> Any:
@@ -41,11 +41,6 @@ def _near(value: float, other: float) -> bool:
     return math.isclose(value, other, rel_tol=1e-6, abs_tol=1e-9)
 
 
-def _first(hints: list[tuple[bool, str]], otherwise: str) -> str:
-    """Return the first hint whose condition holds."""
-    return next((hint for holds, hint in hints if holds), otherwise)
-
-
 def count_pairs(answer: Callable) -> None:
     """Check a confusion matrix that was counted by hand."""
     rng = np.random.default_rng(51)
@@ -68,7 +63,9 @@ def count_pairs(answer: Callable) -> None:
             (bool((seen != seen.round()).any()), "these are counts, so whole numbers; nothing is divided yet"),
             (bool((seen.diagonal() == 0).all()), "right answers are pairs as well; they belong on the diagonal"),
         ]
-        hint = _first(hints, f"each of the {len(labels)} images adds 1 to one cell; your cells sum to {seen.sum():.0f}")
+        hint = first_hint(
+            hints, f"each of the {len(labels)} images adds 1 to one cell; your cells sum to {seen.sum():.0f}"
+        )
         row, column = (seen != expected).nonzero()[0].tolist()
         numbers = [f"{matrix[row, column]:.4g}" for matrix in (seen, expected)]
         raise cross(f"row {row}, column {column} of {what}", *numbers, hint)
@@ -101,7 +98,7 @@ def class_scores(answer: Callable) -> None:
                 (not f1 and share_of_all, "you divide by all images; of which images does this score want a share?"),
                 (f1 and plain_mean, "this is the plain mean of the two; F1 is the harmonic mean"),
             ]
-            hint = _first(hints, f"write {name} as a fraction: what is counted above the line, what below it?")
+            hint = first_hint(hints, f"write {name} as a fraction: what is counted above the line, what below it?")
             rows = " | ".join(" ".join(map(str, row)) for row in matrix.tolist()) if len(matrix) < 5 else "10 × 10"
             raise cross(f"{name} of class {number} in {rows}", f"{value:.3f}", f"{expected[name]:.3f}", hint)
     tick("class_scores: precision, recall and F1 of every class, also where a class is missing.")
@@ -144,7 +141,9 @@ def reliability(answer: Callable) -> None:
             (counted and not mean_fits, "column 1 is the mean over the confidences of the images in the bin"),
             (mean_fits, "column 2 is a share of the images in the bin"),
         ]
-        hint = _first(hints, "all bins are equally wide, and an image goes by the probability of the model's answer")
+        hint = first_hint(
+            hints, "all bins are equally wide, and an image goes by the probability of the model's answer"
+        )
         row = [*same, False].index(False)
         parts = [short(table[row]) if row < len(table) else "no such row" for table in (seen, expected)]
         raise cross(f"row {row} of {what}", *parts, hint)
@@ -204,7 +203,7 @@ def choose_threshold(answer: Callable) -> None:
             (enough, "a smaller threshold reaches the target too; is an accuracy of exactly the target enough?"),
         ]
         texts = [f"{t:.4g}: {len(r)} answers, {r.sum()} right" for t, r in [(seen, given), (expected, wanted)]]
-        raise cross(what, *texts, _first(hints, "with this threshold too few of the answers given are right"))
+        raise cross(what, *texts, first_hint(hints, "with this threshold too few of the answers given are right"))
     tick("choose_threshold: the target is reached, and no smaller threshold reaches it.")
 
 
@@ -236,7 +235,9 @@ def compare_models(answer: Callable) -> None:
                 (any(_near(value, p) for p in unpaired), "this treats each model as if it had images of its own"),
             ]
             if not _near(value, number):
-                hint = _first(hints, "one toss for each image on which only one model is right; add up exact chances")
+                hint = first_hint(
+                    hints, "one toss for each image on which only one model is right; add up exact chances"
+                )
                 raise cross(f"{name} of {size} images", f"{value:.6g}", f"{number:.6g}", hint)
         together = torch.from_numpy(np.flatnonzero(kind == 3))
         hint = "the places of all images on which neither is right, be their two answers the same or not"

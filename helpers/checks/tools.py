@@ -2,7 +2,7 @@
 
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -143,3 +143,18 @@ def short(value: Any, length: int = 60) -> str:
         value = [round(number, 3) for number in value.flatten()[:6].tolist()]
     text = " ".join(str(value).split())
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def first_hint(mistakes: Iterable[tuple[bool, str]], otherwise: str) -> str:
+    """Return the hint of the first mistake that explains what was seen."""
+    return next((hint for explains, hint in mistakes if explains), otherwise)
+
+
+def best_hint(seen: Any, mistakes: Sequence[tuple[Any, str]], otherwise: str, tolerance: float = 1e-4) -> str:
+    """Return the hint of the first mistake whose result is what was seen, tensors or numbers."""
+    seen = torch.as_tensor(seen).double()
+    for result, hint in mistakes:
+        result = torch.as_tensor(result).double()
+        if result.shape == seen.shape and torch.allclose(result, seen, tolerance, tolerance):
+            return hint
+    return otherwise
