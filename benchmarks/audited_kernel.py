@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from helpers import config, device, results
+from helpers.files import replacing
 
 ROUNDED = (F.conv2d, F.linear, F.batch_norm, torch.conv2d, torch.batch_norm)
 
@@ -134,10 +135,8 @@ def remember(fit, number_format: str, folder: Path):
         history = fit(model, train, validation, optimizer, epochs, batch_size, scheduler=keeper, **options)
         if "stopped" in history.attrs:
             return history
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        torch.save({"history": history, "states": keeper.states, "random": torch.get_rng_state()}, part)
-        part.replace(path)
+        with replacing(path) as part:
+            torch.save({"history": history, "states": keeper.states, "random": torch.get_rng_state()}, part)
         return history
 
     from helpers.training import open_log, write_to_log

@@ -17,7 +17,7 @@ import torchvision
 
 from helpers import config
 from helpers.device import get_device
-from helpers.results import write_json
+from helpers.files import write_json
 
 RESULTS = config.ROOT / "benchmarks" / "results"
 

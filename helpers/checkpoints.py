@@ -19,6 +19,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from helpers import config
 from helpers.fetch import SHA256
+from helpers.files import replacing
 from helpers.unfinished import how_far
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
@@ -171,13 +172,8 @@ def save_checkpoint(name: str, model: nn.Module, recipe: dict, history: pd.DataF
         "fast": config.FAST,
     }
     path = checkpoint_path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
+    with replacing(path) as part:
         torch.save(content, part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from helpers import config
+from helpers.files import write_json
 
 # bfloat16 must be clearly faster, so that noise does not change the choice from run to run.
 NEEDED_SPEEDUP = 1.2
@@ -218,10 +219,7 @@ def choose_precision(model: nn.Module, batch_size: int, device: torch.device) ->
             )
             return torch.float32
         choices[key] = choice
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(choices, indent=1))
-        os.replace(part, path)
+        write_json(path, choices)
     return getattr(torch, choices[key])
 
 

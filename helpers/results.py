@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import sys
 from pathlib import Path
 from types import FrameType
@@ -11,6 +10,7 @@ import pandas as pd
 from executing import Source
 
 from helpers import config
+from helpers.files import write_json
 from helpers.unfinished import unfinished_models
 
 COLUMNS = [
@@ -123,14 +123,6 @@ def results_path() -> Path:
 def read_results(path: Path) -> list[dict]:
     """Read recorded results; an empty list if there are none yet."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-
-
-def write_json(path: Path, content: list | dict) -> None:
-    """Write plain data, under a temporary name first, so never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)
 
 
 def record_result(

@@ -224,6 +224,7 @@ def fit(
     loss_fn: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = F.cross_entropy,
     macro_metrics: bool = False,
     log_dir: str | Path | None = None,
+    dtype: torch.dtype | None = None,
     seed: int = config.SEED,
 ) -> pd.DataFrame:
     """Train a model and measure it on the validation images after every epoch.
@@ -255,6 +256,9 @@ def fit(
         Also note macro precision, recall and F1 on the validation images.
     log_dir : str or Path, optional
         Folder for a TensorBoard log, written after each epoch.
+    dtype : torch.dtype, optional
+        Number format of the forward pass, torch.float32 or torch.bfloat16. By default `choose_precision` takes the
+        faster one of this machine, so that two machines may train in different formats.
     seed : int
         Fixes the order of the images and the dropout.
 
@@ -286,7 +290,7 @@ def fit(
     with StopButton() as stop:
         device = next(model.parameters()).device
         model.to(memory_format=torch.channels_last)
-        dtype = choose_precision(model, batch_size, device)
+        dtype = dtype or choose_precision(model, batch_size, device)
         print(f"Training {type(model).__name__} on {device.type} in {str(dtype).removeprefix('torch.')}.")
         set_seed(seed)
         loader = make_loader(train, batch_size, shuffle=True, seed=seed)

@@ -248,6 +248,15 @@ def test_bfloat16_is_used_in_the_forward_pass_only(stripes, monkeypatch, spy):
     assert outside == [torch.float32] and spy.linear.weight.dtype == torch.float32
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_format_that_is_asked_for_is_used_without_a_trial(stripes, monkeypatch, spy, dtype, capsys):
+    monkeypatch.setattr(training, "choose_precision", lambda *arguments: pytest.fail("asked"))
+    inside = []
+    spy.linear.register_forward_hook(lambda layer, inputs, output: inside.append(output.dtype))
+    training.fit(spy, stripes(10), None, adam(spy), 1, 10, dtype=dtype)
+    assert inside == [dtype] and f"in {str(dtype).removeprefix('torch.')}." in capsys.readouterr().out
+
+
 def test_augment_changes_the_training_images_and_leaves_the_validation_images(stripes, spy):
     train, validation = stripes(20), stripes(10)
     training.fit(spy, train, validation, adam(spy), 1, 10, augment=lambda images: 255 - images)
