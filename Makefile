@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup moved run lab test test-full notebooks exercises slides bench-sources bench-steps bench-speed audit
+.PHONY: help setup moved run lab lint test test-full notebooks exercises slides bench-sources bench-steps bench-speed audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: in a few minutes)"
 	@echo "make test        set up, then run every test, with every notebook executed under FAST=1"
 	@echo "make lab         set up, then open JupyterLab on the start page"
+	@echo "make lint        check the style of code and notebooks, as make test does of what is committed"
 	@echo "make test-full   every test, with every notebook executed with full training"
 	@echo "make slides      build slides of the lessons in runs/slides/"
 	@echo "make exercises   execute the solutions and generate the students' exercises from them"
@@ -46,6 +47,10 @@ run: setup
 lab: setup
 	@[ "$$(id -u)" != 0 ] || echo "You are root, so Jupyter gets --allow-root. A normal account is safer."
 	$(BIN)/python -m jupyterlab --notebook-dir=. $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks/00_start_here.ipynb
+
+lint: setup
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
 
 test: setup
 	FAST=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

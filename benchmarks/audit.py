@@ -1,4 +1,4 @@
-"""Try every claim of the lessons under other seeds and in both number formats: does it hold by more than chance?
+"""Try every claim of the lessons under other seeds and in both number formats: it must hold by more than chance.
 
 Each lesson is executed once for each seed and format. What it trains is kept in `runs/audit-…/`, so that after a claim
 was worded anew only the cells around the trainings are executed again. It knows a change of a lesson, but not one of

@@ -5,11 +5,11 @@ from pathlib import Path
 from benchmarks.audit import audit_table
 from benchmarks.busy import busy_table, one_busy_program
 from benchmarks.race import race_table
-from benchmarks.record import RESULTS, described_conditions, read
+from benchmarks.record import RESULTS, described_conditions, read, write
 from benchmarks.scaling import scaling_table
 from benchmarks.sources import sources_table, variants_table
 from benchmarks.speed import speed_tables
-from benchmarks.steps import steps_table
+from benchmarks.steps import steps_rows, steps_table
 from build_tools.series import README, between
 
 # What stands where, by the name of the benchmark, which is also the name of the marks in the page.
@@ -35,7 +35,8 @@ def filled(page: Path) -> str:
 
 
 def main() -> None:
-    """Rewrite the pages."""
+    """Rewrite the pages, and the ladder that lesson 07 shows."""
+    write("ladder", {row["step"]: row for row in steps_rows()})
     for page in PAGES:
         page.write_text(filled(page), encoding="utf-8")
         print(f"Tables written: {page.name} of {page.parent.name}.")

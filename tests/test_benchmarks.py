@@ -233,6 +233,7 @@ def test_the_ladder_that_the_lesson_shows_is_complete():
     rows = steps.steps_rows()
     assert [row["step"] for row in rows] == [*steps.SLOW, *steps.STEPS, steps.FLIPS_AT_TEST]
     assert all(len(row["accuracies"]) == len(steps.SEEDS) and len(row["seconds"]) >= steps.ROUNDS for row in rows)
+    assert list(record.read("ladder").values()) == rows, "run python -m benchmarks.readme"
 
 
 def test_a_busy_machine_is_measured_in_kernels_that_wait_as_the_table_says(monkeypatch):
