@@ -17,14 +17,6 @@ LESSONS = series.lesson_paths()
 NAMES = [path.stem for path in LESSONS]
 EXECUTED = [series.START, *LESSONS, *exercises.solution_paths()]
 ALL = [*EXECUTED, *(exercises.EXERCISES / path.name for path in LESSONS)]
-MODELS = {
-    ("02_mlp_baseline", "MLP"),
-    ("03_cnn_dropout", "FashionNet"),
-    ("03_cnn_dropout", "FashionCNN"),
-    ("04_batchnorm_cnn", "BatchNormCNN"),
-    ("06_training_diagnostics", "SimpleCNN"),
-    ("07_train_faster", "LeanCNN"),
-}
 
 
 def read(path):
@@ -51,16 +43,9 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_the_seven_lessons_are_there_in_order():
-    assert NAMES == [
-        "01_data_exploration",
-        "02_mlp_baseline",
-        "03_cnn_dropout",
-        "04_batchnorm_cnn",
-        "05_error_analysis",
-        "06_training_diagnostics",
-        "07_train_faster",
-    ]
+def test_the_lessons_are_there_and_numbered_in_order():
+    assert all(path.is_file() for path in LESSONS) and len(LESSONS) >= 7
+    assert sorted(NAMES) == NAMES and len({name[:2] for name in NAMES}) == len(NAMES)
 
 
 @pytest.mark.parametrize("path", EXECUTED, ids=name_of)
@@ -189,8 +174,12 @@ def test_lessons_link_to_their_neighbours(path):
             assert f"({neighbour.name})" in last
 
 
-def test_every_model_is_among_the_recorded_results():
-    assert {(entry["lesson"], entry["model"]) for entry in read_results(series.RESULTS)} == MODELS
+def test_every_lesson_that_records_a_model_is_among_the_recorded_results():
+    recording = {
+        path.stem for path in LESSONS if any("record_result(" in cell.source for cell in code_cells(read(path)))
+    }
+    assert {entry["lesson"] for entry in read_results(series.RESULTS)} == recording
+    assert len(recording) >= 5
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=NAMES)
