@@ -26,7 +26,7 @@ moved: .venv/.ready
 		$(BIN)/python -P build_tools/moved.py && pwd -P > .venv/.ready; } || \
 		{ echo "If you see this again, delete the folder .venv: the next make sets it up anew."; exit 1; }
 
-.venv/.ready: requirements.txt pyproject.toml $(wildcard startup/*.p*)
+.venv/.ready: requirements.txt pyproject.toml $(wildcard startup/*.p* startup/*.json)
 	@[ -w . ] || { echo "You have no right to write in this folder. Copy the whole project to a folder of your own."; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, but $(PYTHON) is older or missing. Try: make PYTHON=python3.12 ..."; exit 1; }
@@ -36,6 +36,12 @@ moved: .venv/.ready
 		{ echo "The packages could not be installed; pip says why above. If it found no torch, there is none for this system" \
 		"or this version of Python: see 'Two commands' in README.md. Otherwise go online and try again."; exit 1; }
 	@pwd -P > .venv/.ready
+
+# What only some targets need: an extra of pyproject.toml.
+.venv/.ready-%: pyproject.toml | moved
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[$*]' || \
+		{ echo "The packages for '$*' could not be installed; pip says why above. Go online and try again."; exit 1; }
+	@touch $@
 
 $(DATA): | moved
 	$(BIN)/python -m helpers.data
@@ -47,19 +53,19 @@ lab: setup
 	@[ "$$(id -u)" != 0 ] || echo "You are root, so Jupyter gets --allow-root. A normal account is safer."
 	$(BIN)/python -m jupyterlab --notebook-dir=. $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks/00_start_here.ipynb
 
-test: setup
+test: setup .venv/.ready-test
 	FAST=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-full: setup
+test-full: setup .venv/.ready-test
 	FAST=0 $(BIN)/python -m pytest
 
 notebooks: setup
 	$(BIN)/python -m build_tools.series publish
 
-exercises: setup
+exercises: setup .venv/.ready-grading
 	$(BIN)/python -m build_tools.exercises
 
-slides: setup
+slides: setup .venv/.ready-slides
 	$(BIN)/python -m build_tools.slides
 
 bench-sources: setup

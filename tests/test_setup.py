@@ -1,9 +1,12 @@
 """Setting up with make: where it cannot work, after a move, as root; the commands and line ends of the project."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
+import tomllib
 
 import pytest
 
@@ -62,6 +65,42 @@ def test_an_environment_that_cannot_be_adapted_is_told_and_tried_again(project):
     for _ in range(2):
         status, said, _ = run_make(folder, "run")
         assert status != 0 and "delete the folder .venv" in said
+
+
+PARTS = {"run": None, "lab": None, "test": "test", "test-full": "test", "exercises": "grading", "slides": "slides"}
+
+
+@pytest.mark.parametrize(("target", "extra"), PARTS.items())
+def test_a_target_brings_what_it_needs_once_and_again_when_the_list_changes(target, extra, project):
+    folder = project("plain")
+
+    def installed():
+        status, _, calls = run_make(folder, target)
+        assert status == 0
+        return [call.split()[-1] for call in calls if "pip install" in call and "-r requirements.txt" not in call]
+
+    assert installed() == ([f".[{extra}]"] if extra else [])
+    assert installed() == []
+    later = time.time() + 10
+    os.utime(folder / "pyproject.toml", (later, later))
+    assert installed() == ([f".[{extra}]"] if extra else [])
+
+
+def test_an_extra_that_cannot_be_installed_is_told_and_tried_again(project):
+    folder = project("plain")
+    (folder / ".venv/bin/python").write_text("#!/bin/sh\nexit 1\n")
+    for _ in range(2):
+        status, said, _ = run_make(folder, "test")
+        assert status != 0 and "The packages for 'test' could not be installed" in said
+
+
+def test_every_requirement_is_named_once_and_what_only_some_need_is_an_extra():
+    lines = (config.ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    needed = [re.split("[>=]", line)[0] for line in lines if line[0] not in "#-"]
+    extras = tomllib.loads((config.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    further = [re.split("[>=]", line)[0] for lines in extras["optional-dependencies"].values() for line in lines]
+    assert len({*needed, *further}) == len(needed + further)
+    assert "nbval" in needed and {"nbgrader", "voila", "playwright", "pytest", "ruff"} <= set(further)
 
 
 def test_root_gets_the_option_that_jupyter_asks_it_for(project, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from jupyter_client.manager import start_new_kernel
@@ -94,12 +95,23 @@ def test_the_environment_has_the_file_as_it_is_here():
     with open(installed, encoding="utf-8") as file:
         assert file.read() == source.read_text(encoding="utf-8"), "run python -m pip install -r requirements.txt"
     makefile = (config.ROOT / "Makefile").read_text(encoding="utf-8")
-    assert ".venv/.ready: requirements.txt pyproject.toml $(wildcard startup/*.p*)" in makefile
+    assert ".venv/.ready: requirements.txt pyproject.toml $(wildcard startup/*.p* startup/*.json)" in makefile
     assert (config.ROOT / "requirements.txt").read_text(encoding="utf-8").rstrip().endswith("-e .")
     included = tomllib.loads((config.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert set(included["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]) == {
-        f"startup/{path.name}" for path in (config.ROOT / "startup").glob("*.p*")
-    }
+    wheel = included["tool"]["hatch"]["build"]["targets"]["wheel"]
+    files = {f"startup/{path.name}" for path in (config.ROOT / "startup").iterdir() if path.is_file()}
+    assert {*wheel["force-include"], *wheel["shared-data"]} == files
+
+
+def test_jupyterlab_does_not_ask_whether_to_fetch_news():
+    """Its server reads the environment's file, so that this holds in whatever way JupyterLab is started."""
+    from jupyterlab.commands import get_app_dir
+    from jupyterlab_server.settings_utils import get_settings
+
+    folder = Path(get_app_dir())
+    name = "@jupyterlab/apputils-extension:notification"
+    found, _ = get_settings(str(folder), str(folder / "schemas"), "", name)
+    assert found["schema"]["properties"]["fetchNews"]["default"] == "false", "run python -m pip install -e ."
 
 
 def test_the_guide_gives_a_server_the_same_setting():
