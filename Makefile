@@ -1,10 +1,13 @@
 # A bare `make` lists the targets. FAST=1 makes every run short: little data, few epochs.
 
 PYTHON ?= python3
+# Which builds of PyTorch: cpu, cuda, or auto, which takes cpu on Linux on x86-64 without an NVIDIA driver.
+TORCH ?= auto
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup moved run lab test test-full notebooks exercises slides bench-sources bench-steps bench-speed audit
+.PHONY: help setup moved force run lab test test-full notebooks exercises slides bench-sources bench-steps bench-speed audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: in a few minutes)"
@@ -30,17 +33,20 @@ moved: .venv/.ready
 	@[ -w . ] || { echo "You have no right to write in this folder. Copy the whole project to a folder of your own."; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, but $(PYTHON) is older or missing. Try: make PYTHON=python3.12 ..."; exit 1; }
-	@echo "Setting up .venv (once; it downloads PyTorch and takes some minutes) ..."
+	@echo "Setting up .venv ..."
 	"$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt || \
-		{ echo "The packages could not be installed; pip says why above. If it found no torch, there is none for this system" \
-		"or this version of Python: see 'Two commands' in README.md. Otherwise go online and try again."; exit 1; }
+	@$(BIN)/python -P build_tools/install.py --torch "$(TORCH)" --cpu-index "$(TORCH_CPU_INDEX)"
 	@pwd -P > .venv/.ready
+
+# What was decided by hand is looked at each time: it may differ from what .venv has.
+ifneq ($(TORCH),auto)
+.venv/.ready: force
+endif
+force:
 
 # What only some targets need: an extra of pyproject.toml.
 .venv/.ready-%: pyproject.toml | moved
-	$(BIN)/python -m pip install --disable-pip-version-check -e '.[$*]' || \
-		{ echo "The packages for '$*' could not be installed; pip says why above. Go online and try again."; exit 1; }
+	@$(BIN)/python -P build_tools/install.py --extra $*
 	@touch $@
 
 $(DATA): | moved
