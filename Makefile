@@ -5,15 +5,17 @@ PYTHON ?= python3
 TORCH ?= auto
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
+OLDEST := runs/oldest
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup moved force run lab test test-full notebooks exercises slides bench-sources bench-steps bench-speed audit
+.PHONY: help setup moved force run lab test test-full test-oldest notebooks exercises slides bench-sources bench-steps bench-speed audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: in a few minutes)"
 	@echo "make test        set up, then run every test, with every notebook executed under FAST=1"
 	@echo "make lab         set up, then open JupyterLab on the start page"
 	@echo "make test-full   every test, with every notebook executed with full training"
+	@echo "make test-oldest every test but those in a browser, with the oldest packages that requirements.txt allows"
 	@echo "make slides      build slides of the lessons in runs/slides/"
 	@echo "make exercises   execute the solutions and generate the students' exercises from them"
 	@echo "make bench-speed, make bench-steps, make bench-sources   measure; see benchmarks/README.md"
@@ -64,6 +66,16 @@ test: setup .venv/.ready-test
 
 test-full: setup .venv/.ready-test
 	FAST=0 $(BIN)/python -m pytest
+
+# An environment of its own. The oldest packages are published for the oldest Python only.
+test-oldest:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "The oldest packages need Python 3.11, which $(PYTHON) is not. Try: make test-oldest PYTHON=python3.11"; exit 1; }
+	"$(PYTHON)" -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --disable-pip-version-check uv
+	$(OLDEST)/bin/uv pip install --python $(OLDEST)/bin/python --resolution lowest-direct -r requirements.txt -e '.[test]'
+	$(OLDEST)/bin/python -m helpers.data
+	FAST=1 $(OLDEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/test_browser.py
 
 notebooks: setup
 	$(BIN)/python -m build_tools.series publish

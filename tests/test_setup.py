@@ -131,6 +131,26 @@ def test_a_missing_python_is_told(project):
     assert status != 0 and "Python 3.11 or newer is needed, but no-such-python is older or missing" in said
 
 
+@pytest.mark.parametrize(("status", "told"), [(0, False), (1, True)])
+def test_the_oldest_packages_get_an_environment_of_their_own_under_the_oldest_python(status, told, project, tmp_path):
+    folder, python = project("plain"), tmp_path / "python"
+    python.write_text(
+        f"""#!/bin/sh
+case "$1" in
+-c) exit {status};;
+-m) mkdir -p "$4/bin"; cp .venv/bin/python "$4/bin/python"; cp .venv/bin/python "$4/bin/uv";;
+esac
+"""
+    )
+    python.chmod(0o755)
+    done, said, calls = run_make(folder, "test-oldest", f"PYTHON={python}")
+    assert (done != 0, "The oldest packages need Python 3.11" in said) == (told, told)
+    if not told:
+        assert "--resolution lowest-direct -r requirements.txt -e .[test]" in calls[1]
+        assert "-m pytest" in calls[-1] and "--ignore=tests/test_browser.py" in calls[-1]
+        assert "FAST=1" in said and (folder / ".venv/.ready").exists()
+
+
 def test_commands_are_written_for_the_python_that_runs(tmp_path):
     folder = tmp_path / "with space"
     folder.mkdir()
