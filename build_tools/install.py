@@ -134,7 +134,7 @@ def install_requirements(choice: str, index: str) -> None:
     if not install("-r", "requirements.txt"):
         raise SystemExit(
             "The packages could not be installed; it is said above why. If no torch was found, there is none for this "
-            "system or this version of Python: see 'Two commands' in README.md. Otherwise go online and try again."
+            "system or this version of Python: see 'Where it installs' in README.md. Otherwise go online and try again."
         )
 
 
