@@ -1,10 +1,15 @@
 # A bare `make` lists the targets. FAST=1 makes every run short: little data, few epochs.
 
 PYTHON ?= python3
+# Which builds of PyTorch: cpu, cuda, or auto, which takes cpu on Linux on x86-64 without an NVIDIA driver.
+TORCH ?= auto
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
+OLDEST := runs/oldest
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup moved run lab lint test test-full notebooks exercises slides bench-sources bench-steps bench-speed audit
+.PHONY: help setup moved force run lab lint test test-full test-oldest notebooks exercises slides bench-sources bench-steps \
+	bench-speed audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: in a few minutes)"
@@ -12,6 +17,7 @@ help:
 	@echo "make lab         set up, then open JupyterLab on the start page"
 	@echo "make lint        check the style of code and notebooks, as make test does of what is committed"
 	@echo "make test-full   every test, with every notebook executed with full training"
+	@echo "make test-oldest every test but those in a browser, with the oldest packages that requirements.txt allows"
 	@echo "make slides      build slides of the lessons in runs/slides/"
 	@echo "make exercises   execute the solutions and generate the students' exercises from them"
 	@echo "make bench-speed, make bench-steps, make bench-sources   measure; see benchmarks/README.md"
@@ -27,16 +33,25 @@ moved: .venv/.ready
 		$(BIN)/python -P build_tools/moved.py && pwd -P > .venv/.ready; } || \
 		{ echo "If you see this again, delete the folder .venv: the next make sets it up anew."; exit 1; }
 
-.venv/.ready: requirements.txt pyproject.toml $(wildcard startup/*.p*)
+.venv/.ready: requirements.txt pyproject.toml $(wildcard startup/*.p* startup/*.json)
 	@[ -w . ] || { echo "You have no right to write in this folder. Copy the whole project to a folder of your own."; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, but $(PYTHON) is older or missing. Try: make PYTHON=python3.12 ..."; exit 1; }
-	@echo "Setting up .venv (once; it downloads PyTorch and takes some minutes) ..."
+	@echo "Setting up .venv ..."
 	"$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt || \
-		{ echo "The packages could not be installed; pip says why above. If it found no torch, there is none for this system" \
-		"or this version of Python: see 'Two commands' in README.md. Otherwise go online and try again."; exit 1; }
+	@$(BIN)/python -P build_tools/install.py --torch "$(TORCH)" --cpu-index "$(TORCH_CPU_INDEX)"
 	@pwd -P > .venv/.ready
+
+# What was decided by hand is looked at each time: it may differ from what .venv has.
+ifneq ($(TORCH),auto)
+.venv/.ready: force
+endif
+force:
+
+# What only some targets need: an extra of pyproject.toml.
+.venv/.ready-%: pyproject.toml | moved
+	@$(BIN)/python -P build_tools/install.py --extra $*
+	@touch $@
 
 $(DATA): | moved
 	$(BIN)/python -m helpers.data
@@ -48,23 +63,33 @@ lab: setup
 	@[ "$$(id -u)" != 0 ] || echo "You are root, so Jupyter gets --allow-root. A normal account is safer."
 	$(BIN)/python -m jupyterlab --notebook-dir=. $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks/00_start_here.ipynb
 
-lint: setup
+lint: setup .venv/.ready-test
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 
-test: setup
+test: setup .venv/.ready-test
 	FAST=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-full: setup
+test-full: setup .venv/.ready-test
 	FAST=0 $(BIN)/python -m pytest
+
+# An environment of its own. The oldest packages are published for the oldest Python only.
+test-oldest:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "The oldest packages need Python 3.11, which $(PYTHON) is not. Try: make test-oldest PYTHON=python3.11"; exit 1; }
+	"$(PYTHON)" -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --disable-pip-version-check uv
+	$(OLDEST)/bin/uv pip install --python $(OLDEST)/bin/python --resolution lowest-direct -r requirements.txt -e '.[test]'
+	$(OLDEST)/bin/python -m helpers.data
+	FAST=1 $(OLDEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/test_browser.py
 
 notebooks: setup
 	$(BIN)/python -m build_tools.series publish
 
-exercises: setup
+exercises: setup .venv/.ready-grading
 	$(BIN)/python -m build_tools.exercises
 
-slides: setup
+slides: setup .venv/.ready-slides
 	$(BIN)/python -m build_tools.slides
 
 bench-sources: setup

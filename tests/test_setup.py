@@ -1,9 +1,12 @@
 """Setting up with make: where it cannot work, after a move, as root; the commands and line ends of the project."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
+import tomllib
 
 import pytest
 
@@ -64,6 +67,53 @@ def test_an_environment_that_cannot_be_adapted_is_told_and_tried_again(project):
         assert status != 0 and "delete the folder .venv" in said
 
 
+PARTS = {"run": None, "lab": None, "test": "test", "test-full": "test", "exercises": "grading", "slides": "slides"}
+
+
+@pytest.mark.parametrize(("target", "extra"), PARTS.items())
+def test_a_target_brings_what_it_needs_once_and_again_when_the_list_changes(target, extra, project):
+    folder = project("plain")
+
+    def installed():
+        status, _, calls = run_make(folder, target)
+        assert status == 0
+        return [call.split()[-1] for call in calls if "build_tools/install.py --extra" in call]
+
+    assert installed() == ([extra] if extra else [])
+    assert installed() == []
+    later = time.time() + 10
+    os.utime(folder / "pyproject.toml", (later, later))
+    assert installed() == ([extra] if extra else [])
+
+
+def test_an_extra_that_cannot_be_installed_is_tried_again(project):
+    folder = project("plain")
+    python = folder / ".venv/bin/python"
+    python.write_text(f"{python.read_text()}exit 1\n")
+    for _ in range(2):
+        status, _, [call] = run_make(folder, "test")
+        assert status != 0 and call == "-P build_tools/install.py --extra test"
+
+
+@pytest.mark.parametrize("words", [[], ["TORCH=cpu"], ["TORCH=a b", "TORCH_CPU_INDEX=http://other/"]])
+def test_a_choice_by_hand_is_looked_at_each_time(words, project):
+    folder = project("plain")
+    for _ in range(2):
+        _, _, calls = run_make(folder, "setup", f"PYTHON={folder / '.venv/bin/python'}", *words)
+        installs = [call for call in calls if "build_tools/install.py" in call]
+        assert len(installs) == bool(words)
+        assert all(word.partition("=")[2] in installs[0] for word in words)
+
+
+def test_every_requirement_is_named_once_and_what_only_some_need_is_an_extra():
+    lines = (config.ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    needed = [re.split("[>=]", line)[0] for line in lines if line[0] not in "#-"]
+    extras = tomllib.loads((config.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    further = [re.split("[>=]", line)[0] for lines in extras["optional-dependencies"].values() for line in lines]
+    assert len({*needed, *further}) == len(needed + further)
+    assert "nbval" in needed and {"nbgrader", "voila", "playwright", "pytest", "ruff"} <= set(further)
+
+
 def test_root_gets_the_option_that_jupyter_asks_it_for(project, tmp_path, monkeypatch):
     folder = project("plain")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
@@ -79,6 +129,26 @@ def test_a_missing_python_is_told(project):
     shutil.rmtree(folder / ".venv")
     status, said, _ = run_make(folder, "run", "PYTHON=no-such-python")
     assert status != 0 and "Python 3.11 or newer is needed, but no-such-python is older or missing" in said
+
+
+@pytest.mark.parametrize(("status", "told"), [(0, False), (1, True)])
+def test_the_oldest_packages_get_an_environment_of_their_own_under_the_oldest_python(status, told, project, tmp_path):
+    folder, python = project("plain"), tmp_path / "python"
+    python.write_text(
+        f"""#!/bin/sh
+case "$1" in
+-c) exit {status};;
+-m) mkdir -p "$4/bin"; cp .venv/bin/python "$4/bin/python"; cp .venv/bin/python "$4/bin/uv";;
+esac
+"""
+    )
+    python.chmod(0o755)
+    done, said, calls = run_make(folder, "test-oldest", f"PYTHON={python}")
+    assert (done != 0, "The oldest packages need Python 3.11" in said) == (told, told)
+    if not told:
+        assert "--resolution lowest-direct -r requirements.txt -e .[test]" in calls[1]
+        assert "-m pytest" in calls[-1] and "--ignore=tests/test_browser.py" in calls[-1]
+        assert "FAST=1" in said and (folder / ".venv/.ready").exists()
 
 
 def test_commands_are_written_for_the_python_that_runs(tmp_path):
@@ -113,17 +183,20 @@ def test_line_ends_are_those_of_unix_on_every_system(tmp_path):
 def test_where_no_pytorch_is_to_be_had_the_last_words_say_so(status, told, tmp_path):
     for name in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(config.ROOT / name, tmp_path)
-    (tmp_path / ".venv").mkdir()
-    python = tmp_path / "python"
-    python.write_text(
-        f'#!/bin/sh\ncase "$*" in *"pip install"*) echo "ERROR: No matching distribution"; exit {status};; esac\n'
-    )
-    python.chmod(0o755)
-    # In place of Python a script that fails where pip would.
-    command = ["make", "--no-print-directory", f"PYTHON={python}", f"BIN={tmp_path}", ".venv/.ready"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    for name in (".venv/bin", "build_tools", "tools"):
+        (tmp_path / name).mkdir(parents=True)
+    shutil.copy(config.ROOT / "build_tools/install.py", tmp_path / "build_tools")
+    # In place of what installs a script that fails where no torch is found, in place of `venv` nothing.
+    python, uv = tmp_path / ".venv/bin/python", tmp_path / "tools/uv"
+    uv.write_text(f'#!/bin/sh\necho "ERROR: No matching distribution"\nexit {status}\n')
+    python.write_text(f'#!/bin/sh\ncase "$*" in "-P "*) exec "{sys.executable}" "$@";; esac\n')
+    for file in (python, uv):
+        file.chmod(0o755)
+    command = ["make", "--no-print-directory", f"PYTHON={python}", "TORCH_CPU_INDEX=http://127.0.0.1:9", ".venv/.ready"]
+    path = f"{tmp_path / 'tools'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PATH": path})
     assert (done.returncode != 0) is told
-    last = done.stdout.rstrip().splitlines()[-1]
+    last = done.stderr.rstrip().splitlines()[-2] if told else ""
     assert last.startswith("The packages could not be installed") is told
     assert ("README.md" in last) is told and (tmp_path / ".venv" / ".ready").exists() is not told
 

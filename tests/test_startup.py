@@ -1,5 +1,6 @@
 """Before PyTorch loads OpenMP its threads are told to wait briefly, in whatever way Python is started."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tomllib
 
 import pytest
 from jupyter_client.manager import start_new_kernel
+from jupyterlab.commands import get_app_dir
 
 from helpers import config
 from startup import openmp_settings
@@ -94,12 +96,18 @@ def test_the_environment_has_the_file_as_it_is_here():
     with open(installed, encoding="utf-8") as file:
         assert file.read() == source.read_text(encoding="utf-8"), "run python -m pip install -r requirements.txt"
     makefile = (config.ROOT / "Makefile").read_text(encoding="utf-8")
-    assert ".venv/.ready: requirements.txt pyproject.toml $(wildcard startup/*.p*)" in makefile
+    assert ".venv/.ready: requirements.txt pyproject.toml $(wildcard startup/*.p* startup/*.json)" in makefile
     assert (config.ROOT / "requirements.txt").read_text(encoding="utf-8").rstrip().endswith("-e .")
     included = tomllib.loads((config.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert set(included["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]) == {
-        f"startup/{path.name}" for path in (config.ROOT / "startup").glob("*.p*")
-    }
+    wheel = included["tool"]["hatch"]["build"]["targets"]["wheel"]
+    files = {f"startup/{path.name}" for path in (config.ROOT / "startup").iterdir() if path.is_file()}
+    assert {*wheel["force-include"], *wheel["shared-data"]} == files
+
+
+def test_jupyterlab_does_not_ask_whether_to_fetch_news():
+    """The environment's file says so, in whatever way JupyterLab is started."""
+    with open(os.path.join(get_app_dir(), "settings", "overrides.json"), encoding="utf-8") as file:
+        assert json.load(file)["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
 
 
 def test_the_guide_gives_a_server_the_same_setting():
