@@ -32,7 +32,9 @@ def test_the_pages_say_what_was_recorded(page):
 
 
 def test_every_recorded_entry_names_its_conditions():
-    for path in record.RESULTS.glob("*.json"):
+    measured = [path for path in record.RESULTS.glob("*.json") if path.stem != "ladder"]  # that is made of "steps"
+    assert len(measured) >= 8
+    for path in measured:
         for entry in json.loads(path.read_text()).values():
             conditions = entry["conditions"]
             assert re.fullmatch(r"\d{4}-\d\d-\d\d", conditions["date"])
