@@ -242,7 +242,7 @@ FAULTS = [
         "training.py",
         "            batch_scheduler.step()\n",
         "            pass\n",
-        "test_fast.py::test_the_learning_rate_rises_over_a_quarter_of_the_batches_and_falls_to_nothing",
+        "test_recipes.py::test_the_learning_rate_rises_over_a_quarter_of_the_batches_and_falls_to_nothing",
     ),
     Fault(
         "images flipped upside down",
@@ -254,8 +254,8 @@ FAULTS = [
     Fault(
         "all images of a batch shifted alike",
         "augment.py",
-        "top = torch.randint(2 * most + 1, (number, 1, 1), device=device)",
-        "top = torch.randint(2 * most + 1, (1, 1, 1), device=device).expand(number, 1, 1)",
+        "top = torch.randint(2 * padding + 1, (number, 1, 1), device=device)",
+        "top = torch.randint(2 * padding + 1, (1, 1, 1), device=device).expand(number, 1, 1)",
         "test_augment.py::test_random_shift_moves_each_image_as_a_whole_and_reaches_every_place",
     ),
     Fault(
