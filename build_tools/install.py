@@ -91,13 +91,18 @@ def install(*words: str, index: str = "") -> bool:
     return subprocess.run([*command, *words], cwd=ROOT, env=environment).returncode == 0
 
 
-def install_cpu_builds(index: str) -> str:
-    """Install torch and torchvision from one index, within the bounds of requirements.txt; return why not, else ""."""
+def torch_and_torchvision() -> list[str]:
+    """Return the lines of requirements.txt that name the two packages of which there are several builds."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if re.split("[<>=!~ ]", line)[0] in ("torch", "torchvision")]
+
+
+def install_cpu_builds(index: str, *options: str) -> str:
+    """Install torch and torchvision from one index, within the bounds of requirements.txt; return why not, else ""."""
     if wrong := what_is_wrong_with(index):
         return wrong
-    pair = [line for line in lines if re.split("[<>=!~ ]", line)[0] in ("torch", "torchvision")]
-    return "" if install(*pair, index=index) else "it has no versions that fit here, as is said above"
+    installed = install(*options, *torch_and_torchvision(), index=index)
+    return "" if installed else "it has no versions that fit here, as is said above"
 
 
 def install_requirements(choice: str, index: str) -> None:
@@ -118,20 +123,22 @@ def install_requirements(choice: str, index: str) -> None:
     if choice not in CHOICES:
         raise SystemExit(f"TORCH={choice} is not known. Try TORCH=cpu, TORCH=cuda, or leave it out.")
     cpu, there = wants_cpu_builds(choice), version_of_torch()
-    if choice != "auto" and there and there.endswith("+cpu") != cpu:
+    replaced = bool(choice != "auto" and there and there.endswith("+cpu") != cpu)
+    # Downloaded before the other builds are removed: without a network those must stay.
+    options = ["--force-reinstall", "--no-deps"] if replaced else []
+    if replaced:
         print(f"PyTorch {there} is replaced, since TORCH={choice} was given.", flush=True)
-        subprocess.run([sys.executable, "-m", "pip", "uninstall", "--yes", "torch", "torchvision"], check=True)
-        there = ""
-    if not there:
+    if replaced or not there:
         print(f"It downloads about {CPU_SIZE if cpu else usual_size()} and takes some minutes.", flush=True)
     # What is there already and fits stays.
-    if cpu and (wrong := install_cpu_builds(index)):
+    if cpu and (wrong := install_cpu_builds(index, *options)):
         failed = f"PyTorch's CPU builds could not be had from {index}: {wrong}."
         if choice == "cpu":
             raise SystemExit(f"{failed} Try again, name another index with TORCH_CPU_INDEX=..., or take TORCH=cuda.")
         if not there:
             print(f"{failed} The usual builds are taken, about {usual_size()} with CUDA.", flush=True)
-    if not install("-r", "requirements.txt"):
+    exchanged = install(*options, *torch_and_torchvision()) if replaced and not cpu else True
+    if not (exchanged and install("-r", "requirements.txt")):
         raise SystemExit(
             "The packages could not be installed; it is said above why. If no torch was found, there is none for this "
             "system or this version of Python: see 'Where it installs' in README.md. Otherwise go online and try again."

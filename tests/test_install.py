@@ -204,6 +204,20 @@ def test_cpu_builds_by_hand_are_not_replaced_by_gigabytes(environment):
     assert environment() == {}
 
 
+def test_what_is_there_stays_where_the_other_builds_cannot_be_had(environment, address, monkeypatch):
+    install.main(["--torch", "cuda", "--cpu-index", f"{address}/cpu"])
+    for index in ("http://127.0.0.1:9", f"{address}/old"):
+        with pytest.raises(SystemExit, match="could not be had"):
+            install.main(["--torch", "cpu", "--cpu-index", index])
+        assert environment() == WITHOUT
+    install.main(["--torch", "cpu", "--cpu-index", f"{address}/cpu"])
+    monkeypatch.setenv("PIP_INDEX_URL", f"{address}/empty")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"{address}/empty")
+    with pytest.raises(SystemExit, match="could not be installed"):
+        install.main(["--torch", "cuda", "--cpu-index", f"{address}/cpu"])
+    assert environment() == WITH_CPU
+
+
 def test_another_choice_is_told(environment):
     with pytest.raises(SystemExit, match=r"TORCH=gpu is not known.*TORCH=cpu, TORCH=cuda"):
         install.main(["--torch", "gpu"])
