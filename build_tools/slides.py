@@ -1,7 +1,7 @@
 """Slides of the lessons: `python -m build_tools.slides` builds them; `stamp` behind it sets what goes where.
 
 Every cell of a lesson carries a slide type. `stamp` sets it by the rule of `arrange`; a lecturer may change it by hand
-in JupyterLab. `build` also splits a text at its headings and after an answer, without touching the notebooks.
+in JupyterLab. `build` also splits a text at its headings, without touching the notebooks.
 """
 
 import argparse
@@ -67,13 +67,10 @@ def height(cell: nbformat.NotebookNode) -> float:
 
 
 def pieces(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """Split a text before each heading and after its answer; a code cell stays whole."""
+    """Split a text before each heading; a code cell stays whole."""
     if cell.cell_type == "code":
         return [cell]
-    texts = []
-    for text in re.split(r"\n\n(?=#{1,3} )", cell.source):
-        texts += text.split("\n\n", maxsplit=1) if text.startswith("> **Answer:**") else [text]
-    return [new_markdown_cell(text) for text in texts]
+    return [new_markdown_cell(text) for text in re.split(r"\n\n(?=#{1,3} )", cell.source)]
 
 
 def special_type(cell: nbformat.NotebookNode, widgets: list[str]) -> str | None:

@@ -91,7 +91,8 @@ def test_a_notebook_is_small_and_its_metadata_is_plain(path):
     assert set(notebook.metadata) == {"kernelspec", "language_info", "series"}
     allowed = {"nbval-check-output", "nbval-ignore-output", "nbval-skip", "raises-exception"}
     for cell in notebook.cells:
-        assert set(cell.metadata) <= {"tags", "nbgrader" if path.parent == exercises.SOLUTIONS else "slideshow"}
+        assert set(cell.metadata) <= {"tags", "jupyter", "nbgrader" if path.parent == exercises.SOLUTIONS else "slideshow"}
+        assert cell.metadata.get("jupyter", {"source_hidden": True}) == {"source_hidden": True}
         assert set(cell.metadata.get("tags", [])) <= allowed
 
 
@@ -123,10 +124,12 @@ def test_every_question_is_answered_after_its_cell_and_before_the_next_question(
         if cell.cell_type == "code":
             has_run = True
             continue
+        if cell.source.startswith("Answer\n\n"):
+            assert waiting and has_run, f"An answer without a question or before its cell: {cell.source[:60]}"
+            assert cell.metadata.get("jupyter") == {"source_hidden": True}, f"An answer stands open: {cell.source[:60]}"
+            waiting = None
+            continue
         for paragraph in cell.source.split("\n\n"):
-            if paragraph.startswith("> **Answer:** "):
-                assert waiting and has_run, f"An answer without a question or before its cell: {paragraph[:60]}"
-                waiting = None
             if "**Before you run it:**" in paragraph:
                 assert waiting is None, f"Not answered: {waiting}"
                 waiting, has_run = paragraph[:80], False

@@ -35,8 +35,9 @@ def test_the_set_up_cell_is_skipped():
 
 def test_a_question_waits_alone_until_a_key_brings_code_and_then_the_answer():
     question = new_markdown_cell("Words.\n\n**Before you run it:** how many?")
-    answer = new_markdown_cell("> **Answer:** three.\n\nMore words.\n\n### Next\nWords.\n\n## Section\nWords.")
-    assert kinds(question, code("print(3)", "3\n"), answer) == [
+    answer = new_markdown_cell("Answer\n\nThree.")
+    after = new_markdown_cell("More words.\n\n### Next\nWords.\n\n## Section\nWords.")
+    assert kinds(question, code("print(3)", "3\n"), answer, after) == [
         "subslide",
         "fragment",
         "fragment",
