@@ -23,6 +23,7 @@ help:
 	@echo "make bench-speed, make bench-steps, make bench-sources   measure; see benchmarks/README.md"
 	@echo "make audit       try the lessons' claims under other seeds and number formats (some hours; it resumes)"
 	@echo "make notebooks   full run that rewrites the committed outputs, the results and the tables in README and INSTRUCTORS"
+	@echo "                 (LESSONS=\"02_mlp_baseline\": of these alone, on the machine that recorded the others)"
 
 setup: moved $(DATA)
 
@@ -84,7 +85,7 @@ test-oldest:
 	FAST=1 $(OLDEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/test_browser.py
 
 notebooks: setup
-	$(BIN)/python -m build_tools.series publish
+	$(BIN)/python -m build_tools.series publish $(LESSONS)
 
 exercises: setup .venv/.ready-grading
 	$(BIN)/python -m build_tools.exercises

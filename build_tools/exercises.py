@@ -12,6 +12,8 @@ from helpers import config
 
 SOLUTIONS = config.NOTEBOOKS_DIR / "solutions"
 EXERCISES = config.NOTEBOOKS_DIR / "exercises"
+# Begins the last part of a notebook of solutions: the answers to what has no check, such as "Think first".
+ANSWERS = "## Answers to"
 
 
 def solution_paths() -> list[Path]:
@@ -20,13 +22,15 @@ def solution_paths() -> list[Path]:
 
 
 def student_version(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Return the notebook that a student gets: no solutions, no outputs, the check cells locked.
+    """Return the notebook that a student gets: no solutions, no answers, no outputs, the check cells locked.
 
     The preprocessors are those of `nbgrader generate_assignment`, in its order, but for the one that
     writes to the gradebook.
     """
     exercise = nbformat.from_dict(solution)
     exercise.metadata = nbformat.from_dict({key: solution.metadata[key] for key in ("kernelspec", "language_info")})
+    begins = [number for number, cell in enumerate(exercise.cells) if cell.source.startswith(ANSWERS)]
+    exercise.cells = exercise.cells[: begins[0]] if begins else exercise.cells
     for preprocessor in GenerateAssignment().preprocessors:
         if preprocessor is not SaveCells:
             exercise, _ = preprocessor().preprocess(exercise, {})

@@ -21,9 +21,10 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from helpers import config
 from helpers.device import get_device
 from helpers.fetch import DataError, fetch
+from helpers.files import write_json
 from helpers.home import cannot_keep
 from helpers.machine import INSTALL, free_memory, markdown_table
-from helpers.results import OTHERWISE, read_results, results_path, results_table
+from helpers.results import OTHERWISE, read_results, results_path, results_table, scores_path
 from helpers.speed import describe_seconds, steps_per_second
 
 README = config.ROOT / "README.md"
@@ -36,9 +37,14 @@ COPIES = config.RUNS_DIR / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
+def lesson_path(name: str) -> Path:
+    """Return the notebook of a lesson."""
+    return config.NOTEBOOKS_DIR / f"{name}.ipynb"
+
+
 def lesson_paths() -> list[Path]:
     """Return the lessons' notebooks in order."""
-    return [config.NOTEBOOKS_DIR / f"{name}.ipynb" for name in config.LESSONS]
+    return [lesson_path(name) for name in config.LESSONS]
 
 
 def code_hash(notebook: nbformat.NotebookNode) -> str:
@@ -163,8 +169,23 @@ def unborne_claims(notebook: nbformat.NotebookNode) -> list[str]:
     return [line for text in texts for line in text.splitlines() if line.startswith(OTHERWISE)]
 
 
-def run() -> dict[str, Execution]:
+def recorded_elsewhere(times: dict) -> str:
+    """Return by what this machine differs from the one that recorded the other lessons; empty if by nothing."""
+    recorded = json.loads(RUN_TIMES.read_text())
+    return ", ".join(
+        f"{name} {times[name]} instead of {recorded[name]}"
+        for name in ("processor", "device", "python", "torch")
+        if times[name] != recorded[name]
+    )
+
+
+def run(only: list[str] | None = None) -> dict[str, Execution]:
     """Execute all lessons in order; print what each model reached, each time, and which claims did not hold.
+
+    Parameters
+    ----------
+    only : list of str, optional
+        Names of the lessons to execute. What the others left in the run folder stays there.
 
     Returns
     -------
@@ -177,7 +198,9 @@ def run() -> dict[str, Execution]:
         raise SystemExit(message)
     print(fetch())
     print("FAST=1: little data and few epochs; the figures mean nothing." if config.FAST else "Full training.")
-    results_path().unlink(missing_ok=True)
+    if not only:
+        results_path().unlink(missing_ok=True)
+        scores_path().unlink(missing_ok=True)
     times = {
         "date": datetime.date.today().isoformat(),
         "processor": f"{os.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
@@ -185,11 +208,13 @@ def run() -> dict[str, Execution]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
     }
-    if not config.FAST:
+    if not config.FAST and not only:
         print("Measuring how fast this machine trains ...", flush=True)
         times["steps_per_second"] = steps_per_second()
     executions = {}
     for path in lesson_paths():
+        if only and path.stem not in only:
+            continue
         print(f"\n{path.stem}", flush=True)
         try:
             executions[path.stem] = execute(path)
@@ -200,7 +225,7 @@ def run() -> dict[str, Execution]:
             ) from None
     times["seconds"] = {name: round(found.seconds, 1) for name, found in executions.items()}
     times["peak_memory"] = {name: found.gigabytes for name, found in executions.items()}
-    TIMES_OF_THIS_RUN.write_text(json.dumps(times, indent=2) + "\n")
+    write_json(TIMES_OF_THIS_RUN, times)
     print("\nWhat each model reached\n")
     print(results_table(read_results(results_path())).to_string(index=False))
     print("\nHow long each lesson took\n")
@@ -251,22 +276,37 @@ def fill(page: Path, name: str, content: str) -> None:
     page.write_text(between(page.read_text(encoding="utf-8"), name, f"\n{content}\n"), encoding="utf-8")
 
 
-def publish() -> None:
-    """Do a full run, then rewrite the committed notebooks, the recorded results and the tables that show them."""
+def publish(only: list[str] | None = None) -> None:
+    """Do a full run, then rewrite the committed notebooks, the recorded results and the tables that show them.
+
+    Parameters
+    ----------
+    only : list of str, optional
+        Names of the lessons to record anew, on the machine that recorded the others.
+    """
     if config.FAST:
         raise SystemExit("The committed outputs come from a full run: do not set FAST.")
     if peak_memory(os.getpid()) is None:
         raise SystemExit("The memory that each lesson takes is published, too, and only Linux tells it. Publish there.")
-    executions = run()
-    executed = {path: nbformat.read(COPIES / path.name, as_version=4) for path in lesson_paths()}
+    executions = run(only)
+    times = json.loads(TIMES_OF_THIS_RUN.read_text())
+    if only and (differences := recorded_elsewhere(times)):
+        raise SystemExit(f"The other lessons were recorded on another machine: {differences}. Record all of them.")
+    executed = {path: nbformat.read(COPIES / path.name, as_version=4) for path in map(lesson_path, executions)}
     if any(map(unborne_claims, executed.values())):
         raise SystemExit("The committed outputs must bear out what the lessons claim, so this run is not published.")
     for path, notebook in executed.items():
         first = notebook.cells[0]
         first.source = between(first.source, "run-time", describe_seconds(executions[path.stem].seconds))
         nbformat.write(notebook, path)
+    if only:
+        recorded = json.loads(RUN_TIMES.read_text())
+        for kind in ("seconds", "peak_memory"):
+            found = recorded[kind] | times[kind]
+            times[kind] = {name: found[name] for name in config.LESSONS if name in found}
+        times = recorded | times
+    write_json(RUN_TIMES, times)
     shutil.copy(results_path(), RESULTS)
-    shutil.copy(TIMES_OF_THIS_RUN, RUN_TIMES)
     fill(README, "results", readme_results())
     fill(INSTRUCTORS, "run-times", run_times_table())
     # Last, since it predicts from the times that were just recorded.
@@ -278,7 +318,11 @@ def publish() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["run", "publish"])
+    parser.add_argument("only", nargs="*", metavar="LESSON", help="such as 02_mlp_baseline; all if none is named")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.only) - set(config.LESSONS):
+        parser.error(f"no lesson is called {', '.join(sorted(unknown))}. The lessons: {', '.join(config.LESSONS)}")
     try:
-        {"run": run, "publish": publish}[parser.parse_args().what]()
+        {"run": run, "publish": publish}[arguments.what](arguments.only)
     except DataError as error:
         raise SystemExit(str(error)) from None

@@ -7,10 +7,12 @@ import seaborn as sns
 import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from sklearn.metrics import ConfusionMatrixDisplay
+from scipy.stats import binomtest
+from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 from torchvision.utils import make_grid
 
 from helpers import config
+from helpers.alt_text import add_alt_text
 from helpers.evaluation import at_threshold, percent
 from helpers.inputs import check_answers
 
@@ -24,9 +26,10 @@ GAP = 2  # pixels between two pictures of a mosaic
 
 
 def use_theme() -> None:
-    """Set the one look of all figures of the series. Every lesson calls it once, at its start."""
+    """Set the one look of all figures of the series, and have each described in words. A lesson calls it at its start."""
     palette = [BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
     sns.set_theme(style="whitegrid", palette=palette, rc={"figure.dpi": 100, "figure.constrained_layout.use": True})
+    add_alt_text()
 
 
 def plot_image(image: torch.Tensor, title: str = "", *, ax: Axes | None = None) -> Axes:
@@ -117,6 +120,60 @@ def plot_predictions(
     return axes
 
 
+def plot_disagreements(images: torch.Tensor, labels: np.ndarray, answers: np.ndarray, most: int = 15) -> np.ndarray:
+    """Draw the first images to which a person gave another class than the data set, with both.
+
+    Parameters
+    ----------
+    images : torch.Tensor
+        uint8, (N, 1, 28, 28).
+    labels, answers : np.ndarray
+        int, (N,). At least one differs.
+    most : int
+        Images drawn.
+
+    Returns
+    -------
+    np.ndarray
+        Of Axes, one per image drawn.
+    """
+    others = np.flatnonzero(labels != answers)[:most]
+    titles = [f"you: {config.CLASS_NAMES[answers[i]]}\nlabel: {config.CLASS_NAMES[labels[i]]}" for i in others]
+    return plot_images(images[others], titles)
+
+
+def plot_picture_map(images: torch.Tensor, points: np.ndarray, side: int = 520, *, ax: Axes | None = None) -> Axes:
+    """Draw each image at its point, from the first on; an image that would hide an earlier one is left out.
+
+    Parameters
+    ----------
+    images : torch.Tensor
+        uint8, (N, 1, 28, 28).
+    points : np.ndarray
+        float, (N, 2), across and up, in any unit.
+    side : int
+        Pixels of the map from side to side.
+    """
+    ax = ax or plt.gca()
+    edge, rim = images.shape[-1], 4  # pictures may overlap by their rims, which are mostly background
+    low, high = points.min(axis=0), points.max(axis=0)
+    corners = ((points - low) / (high - low) * (side - edge)).round().astype(int)
+    canvas, taken = np.zeros((side, side), np.uint8), np.zeros((side, side), bool)
+    drawn = 0
+    for image, (left, up) in zip(images[:, 0].numpy(), corners, strict=True):
+        top = side - edge - up
+        heart = np.s_[top + rim : top + edge - rim, left + rim : left + edge - rim]
+        if not taken[heart].any():
+            place = np.s_[top : top + edge, left : left + edge]
+            canvas[place] = np.maximum(canvas[place], image)
+            taken[heart] = True
+            drawn += 1
+    ax.imshow(canvas, cmap="gray", vmin=0, vmax=255)
+    ax.set(xticks=[], yticks=[], title=f"{drawn} of {len(images):,} images drawn")
+    ax.grid(False)
+    return ax
+
+
 def plot_history(history: pd.DataFrame, quantity: str = "loss", *, ax: Axes | None = None) -> Axes:
     """Draw the training (dashed) and validation (solid) curve of a history from `fit`.
 
@@ -160,36 +217,121 @@ def plot_confusion_matrix(
         Leave the diagonal empty, so that the colours show the errors.
     """
     labels, predictions = check_answers("plot_confusion_matrix", labels, predictions=predictions)
-    ax = ax or plt.gca()
-    display = ConfusionMatrixDisplay.from_predictions(
+    matrix = confusion_matrix(
         labels,
         predictions,
         labels=range(config.NUM_CLASSES),
-        display_labels=config.CLASS_NAMES,
         normalize=normalize,
-        include_values=False,
-        cmap="Blues",
-        colorbar=False,
-        ax=ax,
     )
-    matrix = display.confusion_matrix.astype(float) * (100 if normalize else 1)
+    matrix = matrix * (100.0 if normalize else 1.0)
     if errors_only:
         np.fill_diagonal(matrix, np.nan)
-    image = ax.images[0]
-    image.set_data(matrix)
-    image.set_clim(0, np.nanmax(matrix))
-    for (row, column), value in np.ndenumerate(matrix):
-        if np.isnan(value) or value == 0:
-            continue
+    largest = np.nanmax(matrix)
+    ax = ax or plt.gca()
+    ConfusionMatrixDisplay(matrix, display_labels=config.CLASS_NAMES).plot(
+        include_values=False, cmap="Blues", colorbar=False, im_kw={"vmin": 0, "vmax": largest}, ax=ax
+    )
+    # scikit-learn would write each zero as well, and "0" for a share that is only rounded to it.
+    for row, column in np.argwhere(matrix > 0):
+        value = matrix[row, column]
+        color = "white" if value > 0.55 * largest else "black"
         text = f"{value:.0f}" if value > 0.5 else "<1"
-        color = "white" if value > 0.55 * np.nanmax(matrix) else "black"
         ax.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
-    ax.set_xticks(range(config.NUM_CLASSES), config.CLASS_NAMES, rotation=45, ha="right")
+    plt.setp(ax.get_xticklabels(), rotation=45, ha="right")
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
     ax.grid(False)
     what = {None: "counts", "true": "percent of each true class", "pred": "percent of each predicted class"}
     ax.set_title(f"{'Errors only: ' if errors_only else ''}{what[normalize]}", fontsize=10)
+    return ax
+
+
+def plot_error_maps(outcomes: dict[str, tuple]) -> np.ndarray:
+    """Draw the errors of several models side by side, all on one colour scale, the most frequent one as a number.
+
+    Parameters
+    ----------
+    outcomes : dict
+        By the model's name labels and predictions, int (N,), and whatever else `predict` returns.
+
+    Returns
+    -------
+    np.ndarray
+        Of one Axes for each model: a row for each true class, a column for each predicted class, the diagonal empty.
+    """
+    counts = {}
+    for name, (labels, predictions, *_) in outcomes.items():
+        labels, predictions = check_answers("plot_error_maps", labels, predictions=predictions)
+        counts[name] = confusion_matrix(labels, predictions, labels=range(config.NUM_CLASSES)).astype(float)
+        np.fill_diagonal(counts[name], np.nan)
+    largest = max(np.nanmax(matrix) for matrix in counts.values())
+    figure, axes = plt.subplots(1, len(counts), figsize=(1.2 + 3.1 * len(counts), 4.3), squeeze=False)
+    for ax, (name, matrix) in zip(axes[0], counts.items(), strict=True):
+        shown = ax.imshow(matrix, cmap="Blues", vmin=0, vmax=largest)
+        row, column = np.unravel_index(np.nanargmax(matrix), matrix.shape)
+        color = "white" if matrix[row, column] > 0.55 * largest else "black"
+        ax.text(column, row, f"{matrix[row, column]:.0f}", ha="center", va="center", color=color, fontsize=9)
+        ax.set_xticks(range(config.NUM_CLASSES), config.CLASS_NAMES, rotation=90)
+        ax.set_yticks(range(config.NUM_CLASSES), config.CLASS_NAMES)
+        plt.setp(ax.get_yticklabels(), visible=ax is axes[0, 0])
+        most = f"most: {config.CLASS_NAMES[row]} → {config.CLASS_NAMES[column]}"
+        ax.set_title(f"{name}: {np.nansum(matrix):.0f} errors\n{most}", fontsize=11)
+        ax.set_xlabel("predicted class")
+        ax.grid(False)
+    axes[0, 0].set_ylabel("true class")
+    figure.colorbar(shown, ax=axes[0], label="images", shrink=0.6)
+    return axes[0]
+
+
+def plot_reliability(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the share of right answers over the mean confidence of each bin: the more images, the larger the mark.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        From `reliability_table`: columns images, confidence and accuracy, the last two 0 to 1. The lines are 95 %
+        Wilson intervals of the accuracy.
+    """
+    ax = ax or plt.gca()
+    rights = (table["accuracy"] * table["images"]).round().astype(int)
+    intervals = [
+        binomtest(right, images).proportion_ci(method="wilson")
+        for right, images in zip(rights, table["images"], strict=True)
+    ]
+    confidence, accuracy = 100 * table["confidence"], 100 * table["accuracy"]
+    # A bin without a right answer has its interval on one side only.
+    below = (accuracy - [100 * interval.low for interval in intervals]).clip(lower=0)
+    above = ([100 * interval.high for interval in intervals] - accuracy).clip(lower=0)
+    ax.plot([0, 100], [0, 100], ":", color=GREY, label="calibrated")
+    ax.errorbar(confidence, accuracy, [below, above], fmt=".", color=BLUE, capsize=2, label="95 % interval")
+    area = 400 * table["images"] / table["images"].sum()
+    ax.scatter(confidence, accuracy, s=area, color=BLUE, alpha=0.7, zorder=3, label="bin: area by its images")
+    ax.set(xlim=(0, 104), ylim=(-3, 105), xlabel="mean confidence (%)", ylabel="share of right answers (%)")
+    return ax
+
+
+def plot_scoreboard(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy of each who classified, with its 95 % interval, and chance as a line.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        From `scoreboard`: columns name, images, accuracy, low and high.
+    """
+    ax = ax or plt.gca()
+    chance = 100 / config.NUM_CLASSES
+    places = np.arange(len(table))
+    accuracy = 100 * table["accuracy"]
+    spread = [accuracy - 100 * table["low"], 100 * table["high"] - accuracy]
+    ax.errorbar(accuracy, places, xerr=spread, fmt="o", color=BLUE, markersize=7, capsize=4, linewidth=2)
+    for place, row in enumerate(table.itertuples(index=False)):
+        words = f"{row.accuracy:.1%} ({row.low:.1%} to {row.high:.1%})"
+        ax.annotate(words, (100 * row.accuracy, place), (0, 9), textcoords="offset points", ha="center", fontsize=9)
+    ax.axvline(chance, color=GREY, linestyle="--")
+    ax.text(chance + 1, -0.55, f"chance, {chance:.0f} %", color=GREY, fontsize=9, va="center")
+    ax.set_yticks(places, [f"{row.name}\n{row.images:,} images" for row in table.itertuples(index=False)])
+    ax.set(xlim=(0, 104), ylim=(-0.9, len(table) - 0.4), xlabel="accuracy (%), with its 95 % interval")
+    ax.set_title("Scoreboard")
     return ax
 
 
@@ -386,4 +528,147 @@ def plot_threshold(curve: pd.DataFrame, threshold: float, *, ax: Axes | None = N
         f"threshold {100 * threshold:.0f} %: {answered:,} of {len(curve):,} images answered ({100 * coverage:.1f} %),\n"
         f"{100 * accuracy:.1f} % of them right, {wrong:,} wrong; {len(curve) - answered:,} passed on to a person"
     )
+    return ax
+
+
+def plot_signed_image(picture: torch.Tensor, title: str, limit: float, *, ax: Axes | None = None) -> Axes:
+    """Draw numbers of both signs, such as weights: blue above 0, red below, with + and − where they are large.
+
+    Parameters
+    ----------
+    picture : torch.Tensor
+        float, (28, 28).
+    title : str
+        Written above it.
+    limit : float
+        The number that gets the full colour. A block of 4 x 4 pixels is marked if its mean passes a quarter of it.
+    """
+    ax = ax or plt.gca()
+    ax.imshow(picture, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
+    blocks = picture.reshape(7, 4, 7, 4).mean(dim=(1, 3))
+    for (row, column), value in np.ndenumerate(blocks.numpy()):
+        if abs(value) > limit / 4:
+            color = "white" if abs(value) > 0.7 * limit else "black"
+            ax.text(4 * column + 1.5, 4 * row + 1.5, "+" if value > 0 else "−", ha="center", va="center", color=color)
+    ax.set_title(title, fontsize=10)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
+    return ax
+
+
+def plot_band(low: float, high: float, words: str, *, ax: Axes | None = None) -> Axes:
+    """Draw an interval of accuracies as a hatched band across a figure whose y-axis is in percent.
+
+    Parameters
+    ----------
+    low, high : float
+        Its ends, as fractions.
+    words : str
+        What it is, for the legend.
+    """
+    ax = ax or plt.gca()
+    words = f"{words}: {100 * low:.1f} to {100 * high:.1f} %"
+    ax.axhspan(100 * low, 100 * high, facecolor=GREY, edgecolor=GREY, alpha=0.25, hatch="//", label=words)
+    ax.legend(loc="lower right")
+    return ax
+
+
+def plot_confidence(labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Draw how confident right and wrong answers are: all of them, and their means for each class that was answered.
+
+    Parameters
+    ----------
+    labels, predictions : np.ndarray
+        int, (N,).
+    probabilities : np.ndarray
+        float, (N, 10).
+
+    Returns
+    -------
+    np.ndarray
+        Of two Axes. A class without right or without wrong answers has no mark of that kind.
+    """
+    confidence, right = 100 * probabilities.max(axis=1), predictions == labels
+    _, axes = plt.subplots(1, 2, figsize=(11, 4), width_ratios=(1, 1.15))
+    kinds = [("right", right, "o", BLUE, "-"), ("wrong", ~right, "X", ORANGE, "--")]
+    for name, chosen, marker, color, line in kinds:
+        share, edges = np.histogram(confidence[chosen], bins=20, range=(0, 100))
+        share = 100 * share / max(chosen.sum(), 1)
+        words = f"{name} ({chosen.sum():,} answers)"
+        axes[0].stairs(share, edges, color=color, linestyle=line, linewidth=2.5, label=words)
+        means = [(k, confidence[chosen & (predictions == k)]) for k in range(config.NUM_CLASSES)]
+        means = [(k, values.mean()) for k, values in means if len(values)]
+        places, values = zip(*means, strict=True) if means else ((), ())
+        axes[1].plot(values, places, marker, color=color, markersize=9, label=f"{name}, mean")
+    axes[0].set(xlabel="confidence (%)", ylabel="share of these answers (%)", title="all answers")
+    axes[0].legend(loc="upper left")
+    axes[1].set_yticks(range(config.NUM_CLASSES), config.CLASS_NAMES)
+    axes[1].set(xlabel="mean confidence (%)", ylabel="predicted class", title="by predicted class", xlim=(40, 101))
+    axes[1].invert_yaxis()
+    axes[1].legend(loc="lower left")
+    return axes
+
+
+def plot_layer_lines(values: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw a quantity of each layer over the training steps, on a log scale.
+
+    Parameters
+    ----------
+    values : pd.DataFrame
+        Index training step, a column for each layer, at most six, from the first layer to the last. Above 0.
+    """
+    ax = ax or plt.gca()
+    styles = zip(
+        ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3))], "osD^vX", sns.color_palette(), strict=False
+    )
+    every = max(len(values) // 8, 1)
+    for layer, (line, marker, color) in zip(values.columns, styles, strict=False):
+        ax.plot(values.index, values[layer], linestyle=line, marker=marker, markevery=every, color=color, label=layer)
+    ax.set(yscale="log", xlabel="training step (batch)")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    return ax
+
+
+def plot_layer_dots(values: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw one number of each layer for several runs, with a mark of its own for each run.
+
+    Parameters
+    ----------
+    values : pd.DataFrame
+        Index the layers, from the first to the last; a column for each run, at most four. A number that is missing
+        (NaN) leaves its place empty.
+    """
+    ax = ax or plt.gca()
+    places = np.arange(len(values))
+    shift = 0.12 * (np.arange(values.shape[1]) - (values.shape[1] - 1) / 2)
+    for run, marker, color, step in zip(values.columns, "osD^", [BLUE, ORANGE, GREEN, GREY], shift, strict=False):
+        ax.plot(places + step, values[run], marker, linestyle=":", color=color, markersize=9, linewidth=1, label=run)
+    ax.set_xticks(places, values.index)
+    ax.set_xlabel("layer")
+    ax.grid(False, axis="x")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    return ax
+
+
+def plot_range_test(
+    rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray, marks: dict[str, float], *, ax: Axes | None = None
+) -> Axes:
+    """Draw the loss of each batch while the learning rate rises, and mark some rates.
+
+    Parameters
+    ----------
+    rates, losses, smoothed : np.ndarray
+        float, (steps,): the learning rate of each step, the loss of its batch, and a running mean of it, in nats.
+    marks : dict of str to float
+        Learning rates by what they are; at most three.
+    """
+    ax = ax or plt.gca()
+    ax.plot(rates, losses, ".", color=GREY, markersize=4, alpha=0.6, label="loss of the batch")
+    ax.plot(rates, smoothed, "-", color=BLUE, linewidth=2.5, label="running mean")
+    for (label, rate), line, color in zip(marks.items(), ["--", ":", "-."], [GREEN, ORANGE, GREY], strict=False):
+        ax.axvline(rate, linestyle=line, color=color, linewidth=2.5, label=f"{label}: {rate:.2g}")
+    ax.set(xscale="log", ylim=(0, 1.3 * smoothed[0]), xlabel="learning rate (log scale)")
+    ax.set_ylabel("loss (cross-entropy, nats)")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return ax

@@ -8,6 +8,7 @@ from types import FrameType
 
 import pandas as pd
 from executing import Source
+from scipy.stats import binomtest
 
 from helpers import config
 from helpers.files import write_json
@@ -177,6 +178,57 @@ def record_result(
     entries = sorted([*others, entry], key=lambda old: old["lesson"])
     write_json(path, entries)
     return entry
+
+
+# People without special knowledge of fashion, three for each of 1,000 random test images; the majority counted.
+# Source: https://github.com/zalandoresearch/fashion-mnist#benchmark
+PEOPLE = {"name": "people", "right": 835, "images": 1000}
+
+
+def scores_path() -> Path:
+    """Return the file of this run's scoreboard."""
+    return config.RUNS_DIR / "scoreboard.json"
+
+
+def record_score(name: str, right: int, images: int) -> None:
+    """Enter on this run's scoreboard how many images were classified rightly; a rerun replaces the entry.
+
+    Parameters
+    ----------
+    name : str
+        Who classified them, such as "nearest class mean".
+    right, images : int
+        How many of how many validation images.
+
+    Raises
+    ------
+    ValueError
+        If `right` is not from 0 to `images`, or there are no images.
+    """
+    right, images = int(right), int(images)
+    if not 0 <= right <= images or images == 0:
+        raise ValueError(f"{name}: {right} of {images} images cannot be right. Give counts, not an accuracy.")
+    others = [old for old in read_results(scores_path()) if old["name"] != name]
+    write_json(scores_path(), [*others, {"name": name, "right": right, "images": images}])
+
+
+def scoreboard() -> pd.DataFrame:
+    """Return all that this run has classified so far, and people, from the least to the most accurate.
+
+    Returns
+    -------
+    pd.DataFrame
+        Columns name, right, images; accuracy, low and high as fractions, with the 95 % Wilson interval.
+    """
+    table = pd.DataFrame([PEOPLE, *read_results(scores_path())])
+    intervals = [
+        binomtest(right, images).proportion_ci(method="wilson")
+        for right, images in zip(table["right"], table["images"], strict=True)
+    ]
+    table["accuracy"] = table["right"] / table["images"]
+    table["low"] = [interval.low for interval in intervals]
+    table["high"] = [interval.high for interval in intervals]
+    return table.sort_values("accuracy", ignore_index=True)
 
 
 def results_table(entries: list[dict]) -> pd.DataFrame:

@@ -144,3 +144,54 @@ def test_a_share_below_half_a_percent_is_not_shown_as_zero(ax):
 def test_text_on_dark_cells_is_white_and_on_light_cells_black(six_samples, ax):
     plotting.plot_confusion_matrix(*six_samples, ax=ax)
     assert {(text.get_text(), text.get_color()) for text in ax.texts} == {("2", "white"), ("1", "black")}
+
+
+def test_the_scoreboard_shows_each_accuracy_with_its_interval_and_chance():
+    table = pd.DataFrame(
+        {"name": ["a", "b"], "images": [100, 1000], "accuracy": [0.5, 0.9], "low": [0.4, 0.88], "high": [0.6, 0.92]}
+    )
+    ax = plotting.plot_scoreboard(table)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a\n100 images", "b\n1,000 images"]
+    words = [text.get_text() for text in ax.texts]
+    assert words == ["50.0% (40.0% to 60.0%)", "90.0% (88.0% to 92.0%)", "chance, 10 %"]
+    [[low, _], [high, _]] = ax.collections[0].get_segments()[0], ax.collections[0].get_segments()[1]
+    assert np.allclose([low[0], high[0]], [40, 88])
+
+
+def test_signed_numbers_are_marked_with_their_sign_as_well_as_their_colour(ax):
+    picture = torch.zeros(28, 28)
+    picture[:4, :4], picture[24:, 24:], picture[8:12, 8:12] = 1.0, -1.0, 0.1
+    plotting.plot_signed_image(picture, "weights", 1.0, ax=ax)
+    assert cell_texts(ax) == {(1, 1): "+", (25, 25): "−"}
+    assert ax.images[0].get_clim() == (-1, 1) and ax.images[0].get_cmap().name == "RdBu"
+    assert ax.get_title() == "weights"
+
+
+def test_a_band_lies_at_its_interval_in_percent_and_says_it(ax):
+    plotting.plot_band(0.811, 0.857, "people", ax=ax)
+    [band] = ax.patches
+    assert (band.get_y(), band.get_y() + band.get_height()) == pytest.approx((81.1, 85.7))
+    assert band.get_hatch() and ax.get_legend().get_texts()[0].get_text() == "people: 81.1 to 85.7 %"
+
+
+def test_confidences_of_right_and_wrong_answers_are_drawn_apart():
+    probabilities = np.full((4, 10), 0.01)
+    for row, (answer, share) in enumerate([(0, 0.91), (0, 0.71), (3, 0.51), (3, 0.61)]):
+        probabilities[row, answer] = share
+    all_answers, by_class = plotting.plot_confidence(np.array([0, 1, 3, 3]), np.array([0, 0, 3, 3]), probabilities)
+    right, wrong = by_class.lines
+    assert right.get_xdata() == pytest.approx([91, 56]) and list(right.get_ydata()) == [0, 3]
+    assert wrong.get_xdata() == pytest.approx([71]) and list(wrong.get_ydata()) == [0]
+    assert right.get_marker() != wrong.get_marker()
+    words = [text.get_text() for text in all_answers.get_legend().get_texts()]
+    assert words == ["right (3 answers)", "wrong (1 answers)"]
+    shares = [patch.get_data().values for patch in all_answers.patches]
+    assert [share.sum() for share in shares] == pytest.approx([100, 100])
+    assert shares[0][18] == pytest.approx(100 / 3) and shares[1][14] == pytest.approx(100)
+    assert [label.get_text() for label in by_class.get_yticklabels()] == config.CLASS_NAMES
+
+
+def test_confidences_without_a_wrong_answer_are_drawn_all_the_same():
+    probabilities = np.eye(10)
+    _, by_class = plotting.plot_confidence(np.arange(10), np.arange(10), probabilities)
+    assert [len(drawn.get_xdata()) for drawn in by_class.lines] == [10, 0]

@@ -146,3 +146,21 @@ def test_a_claim_without_a_bound_says_in_a_short_run_that_it_was_not_checked(mon
     monkeypatch.setattr(config, "FAST", True)
     results.claim("water is wet", holds=False)
     assert capsys.readouterr().out == "FAST=1, not checked: water is wet\n"
+
+
+def test_the_scoreboard_starts_with_people_and_a_rerun_replaces_an_entry():
+    assert results.scoreboard()["name"].tolist() == ["people"]
+    results.record_score("nearest class mean", 680, 1000)
+    results.record_score("nearest class mean", 690, 1000)
+    results.record_score("MLP", 900, 1000)
+    table = results.scoreboard()
+    assert table["name"].tolist() == ["nearest class mean", "people", "MLP"]
+    assert table["accuracy"].tolist() == [0.69, 0.835, 0.9]
+    people = table.iloc[1]
+    assert (round(people["low"], 3), round(people["high"], 3)) == (0.811, 0.857)
+
+
+@pytest.mark.parametrize(("right", "images"), [(11, 10), (-1, 10), (0, 0)])
+def test_a_score_that_cannot_be_is_refused(right, images):
+    with pytest.raises(ValueError, match="cannot be right"):
+        results.record_score("somebody", right, images)

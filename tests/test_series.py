@@ -71,6 +71,30 @@ def test_publishing_writes_outputs_run_times_results_and_readme(lessons, tmp_pat
     assert page.metadata["series"] == {"code_sha256": series.code_hash(page), "fast": False}
 
 
+def test_one_lesson_is_recorded_anew_and_the_others_stay(lessons, tmp_path):
+    save = f"import pathlib; pathlib.Path(r'{tmp_path}/runs/results.json').write_text('[]')"
+    one, two = lessons("01_first", "print(1)", save), lessons("02_second", "print(2)")
+    lessons("00_start_here", "print(0)")
+    for page in (series.README, series.INSTRUCTORS):
+        page.write_text("<!--results--><!--/results--><!--run-times--><!--/run-times-->")
+    series.COPIES.mkdir(parents=True)
+    series.publish()
+    first_times, first = json.loads(series.RUN_TIMES.read_text()), two.read_text()
+    lessons("00_a_new_one", "print(3)")
+    series.config.LESSONS.sort()
+    series.publish(["00_a_new_one", "01_first"])
+    assert two.read_text() == first
+    assert nbformat.read(one, as_version=4).cells[1].outputs[0].text == "1\n"
+    times = json.loads(series.RUN_TIMES.read_text())
+    assert list(times["seconds"]) == ["00_a_new_one", "01_first", "02_second"]
+    assert times["seconds"]["02_second"] == first_times["seconds"]["02_second"]
+    assert times["steps_per_second"] == first_times["steps_per_second"]
+    # What another machine has recorded is not mixed with outputs of this one.
+    series.RUN_TIMES.write_text(json.dumps(times | {"processor": "64 cores"}))
+    with pytest.raises(SystemExit, match=r"another machine: processor .* instead of 64 cores"):
+        series.publish(["01_first"])
+
+
 def test_a_short_run_measures_no_speed(lessons, monkeypatch):
     lessons("01_first", "1 + 1")
     monkeypatch.setattr(series.config, "FAST", True)
