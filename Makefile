@@ -23,7 +23,7 @@ help:
 	@echo "make bench-speed, make bench-steps, make bench-sources   measure; see benchmarks/README.md"
 	@echo "make audit       try the lessons' claims under other seeds and number formats (some hours; it resumes)"
 	@echo "make notebooks   full run that rewrites the committed outputs, the results and the tables in README and INSTRUCTORS"
-	@echo "                 (LESSONS=\"02_mlp_baseline\": of these alone, on the machine that recorded the others)"
+	@echo "                 (LESSONS=\"02_mlp_baseline\" with notebooks or exercises: these alone, on the machine of the others)"
 
 setup: moved $(DATA)
 
@@ -88,7 +88,7 @@ notebooks: setup
 	$(BIN)/python -m build_tools.series publish $(LESSONS)
 
 exercises: setup .venv/.ready-grading
-	$(BIN)/python -m build_tools.exercises
+	$(BIN)/python -m build_tools.exercises $(LESSONS)
 
 slides: setup .venv/.ready-slides
 	$(BIN)/python -m build_tools.slides

@@ -128,6 +128,20 @@ def measure_inference(name: str) -> dict:
     }
 
 
+def speed_goals() -> list[tuple[str, str, bool]]:
+    """Return for each goal of the parts what it is, what was measured, and whether it was met."""
+    goals = []
+    for found in entries_with("speed", what="batches"):
+        ratio = found["ratio"][0]
+        goals.append(
+            ("whole batches: 25 times as fast as the usual loader at least", f"{ratio:.0f} times", ratio >= 25)
+        )
+    for found in entries_with("speed", what="inference", network="BatchNormCNN"):
+        share = found["share_of_peak"][0]
+        goals.append(("BatchNormCNN predicts at 40 % of the peak at least", f"{share:.0%}", share >= 0.4))
+    return goals
+
+
 def speed_tables() -> str:
     """Return the recorded speeds as tables in Markdown."""
     parts, rows = [], []

@@ -1,5 +1,6 @@
 """Execute the solutions and make the students' exercises of them, with nbgrader's own preprocessors."""
 
+import argparse
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,12 @@ def solution_paths() -> list[Path]:
     return [SOLUTIONS / f"{name}.ipynb" for name in config.LESSONS]
 
 
+def before_answers(solution: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return the cells of a notebook of solutions down to the answers to what has no check."""
+    begins = [number for number, cell in enumerate(solution.cells) if cell.source.startswith(ANSWERS)]
+    return solution.cells[: begins[0]] if begins else solution.cells
+
+
 def student_version(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Return the notebook that a student gets: no solutions, no answers, no outputs, the check cells locked.
 
@@ -29,8 +36,7 @@ def student_version(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """
     exercise = nbformat.from_dict(solution)
     exercise.metadata = nbformat.from_dict({key: solution.metadata[key] for key in ("kernelspec", "language_info")})
-    begins = [number for number, cell in enumerate(exercise.cells) if cell.source.startswith(ANSWERS)]
-    exercise.cells = exercise.cells[: begins[0]] if begins else exercise.cells
+    exercise.cells = before_answers(exercise)
     for preprocessor in GenerateAssignment().preprocessors:
         if preprocessor is not SaveCells:
             exercise, _ = preprocessor().preprocess(exercise, {})
@@ -45,9 +51,29 @@ def generate() -> None:
         print(f"notebooks/exercises/{path.name}")
 
 
-def main() -> None:
-    """Execute every solution, keep its outputs, and generate the exercises."""
+def write_source(names: list[str], folder: Path) -> None:
+    """Write the solutions as nbgrader takes them for an assignment, without the answers that no check asks for.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the lessons; all if there is none.
+    folder : Path
+        Of the assignment, `source/ASSIGNMENT` in the folder of the course.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     for path in solution_paths():
+        if not names or path.stem in names:
+            solution = nbformat.read(path, as_version=4)
+            solution.cells = before_answers(solution)
+            nbformat.write(solution, folder / path.name)
+
+
+def main(only: list[str]) -> None:
+    """Execute the solutions, all or those named, keep their outputs, and generate the exercises."""
+    for path in solution_paths():
+        if only and path.stem not in only:
+            continue
         print(path.stem, flush=True)
         series.execute(path)
         shutil.copy(series.executed_copy(path), path)
@@ -55,4 +81,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", type=Path, metavar="FOLDER", help="only write nbgrader's source there; run nothing")
+    arguments = series.named_lessons(parser)
+    if arguments.source:
+        write_source(arguments.only, arguments.source)
+    else:
+        main(arguments.only)

@@ -1,8 +1,10 @@
 """Execute the lessons in order (`run`), and put a full run's outputs and results in the project (`publish`)."""
 
 import argparse
+import base64
 import datetime
 import hashlib
+import io
 import json
 import os
 import platform
@@ -12,19 +14,23 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import nbformat
 import torch
 from jupyter_client.kernelspec import NoSuchKernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from PIL import Image
 
 from helpers import config
+from helpers.alt_text import describe_figure
 from helpers.device import get_device
 from helpers.fetch import DataError, fetch
 from helpers.files import write_json
 from helpers.home import cannot_keep
 from helpers.machine import INSTALL, free_memory, markdown_table
-from helpers.results import OTHERWISE, read_results, results_path, results_table, scores_path
+from helpers.plotting import plot_scoreboard, use_theme
+from helpers.results import OTHERWISE, read_results, results_path, results_table, scoreboard, scores_path
 from helpers.speed import describe_seconds, steps_per_second
 
 README = config.ROOT / "README.md"
@@ -32,6 +38,7 @@ INSTRUCTORS = config.ROOT / "INSTRUCTORS.md"
 START = config.NOTEBOOKS_DIR / "00_start_here.ipynb"
 RESULTS = config.NOTEBOOKS_DIR / "results.json"
 RUN_TIMES = config.NOTEBOOKS_DIR / "run_times.json"
+SCOREBOARD = config.NOTEBOOKS_DIR / "scoreboard.svg"
 TIMES_OF_THIS_RUN = config.RUNS_DIR / "run_times.json"
 COPIES = config.RUNS_DIR / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -43,8 +50,8 @@ def lesson_path(name: str) -> Path:
 
 
 def lesson_paths() -> list[Path]:
-    """Return the lessons' notebooks in order."""
-    return [lesson_path(name) for name in config.LESSONS]
+    """Return the notebooks of the lessons in order, then those of the appendices."""
+    return [lesson_path(name) for name in [*config.LESSONS, *config.APPENDICES]]
 
 
 def code_hash(notebook: nbformat.NotebookNode) -> str:
@@ -64,6 +71,19 @@ def make_repeatable(notebook: nbformat.NotebookNode) -> None:
                 if kind in ("text/plain", "text/html"):
                     text = re.sub(r" at 0x[0-9a-f]+", "", text)
                     output.data[kind] = re.sub(r"\bT_[0-9a-f]{5}(?![0-9a-f])", f"T_{number}", text)
+
+
+def shrink_pictures(notebook: nbformat.NotebookNode) -> None:
+    """Store each picture of the outputs with 256 colours, where that is smaller."""
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        png = output.get("data", {}).get("image/png")
+        if png is None:
+            continue
+        picture, smaller = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA"), io.BytesIO()
+        if picture.getextrema()[3][0] < 255:  # transparent somewhere
+            continue
+        picture.convert("RGB").quantize(256).save(smaller, "png", optimize=True)
+        output.data["image/png"] = min(png, base64.b64encode(smaller.getvalue()).decode(), key=len)
 
 
 def executed_copy(path: Path) -> Path:
@@ -150,6 +170,7 @@ def execute(path: Path) -> Execution:
         raise SystemExit(f"{path.stem} was not executed, since its kernel does not start: {error}. {INSTALL}") from None
     finally:
         make_repeatable(notebook)
+        shrink_pictures(notebook)
         notebook.metadata = nbformat.from_dict(
             {
                 "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
@@ -247,22 +268,61 @@ def run(only: list[str] | None = None) -> dict[str, Execution]:
     return executions
 
 
+def measured_on(times: dict) -> str:
+    """Return in a sentence when, where and with what the lessons were recorded."""
+    return (
+        f"Measured on {times['date']} ({times['processor']}, {times['device']}; Python {times['python']}, "
+        f"PyTorch {times['torch']})."
+    )
+
+
 def run_times_table() -> str:
     """Return the recorded run times and where they were measured, for README and instructors' guide."""
     times = json.loads(RUN_TIMES.read_text())
     memory = {name: f"{value:.1f} GB" for name, value in times.get("peak_memory", {}).items() if value}
     rows = [[name, describe_seconds(value), memory.get(name, "–")] for name, value in times["seconds"].items()]
     rows.append(["all lessons", describe_seconds(sum(times["seconds"].values())), ""])
-    return (
-        f"Measured on {times['date']} ({times['processor']}, {times['device']}; Python {times['python']}, "
-        f"PyTorch {times['torch']}).\n\n{markdown_table(['lesson', 'run time', 'peak memory'], rows)}"
-    )
+    return f"{measured_on(times)}\n\n{markdown_table(['lesson', 'run time', 'peak memory'], rows)}"
 
 
 def readme_results() -> str:
-    """Return the README's section of measured results, made of the recorded results alone."""
-    table = results_table(read_results(RESULTS))
-    return f"{markdown_table(list(table.columns), table.values.tolist())}\n\n{run_times_table()}"
+    """Return the README's table of results and where they were measured, made of the recorded results alone."""
+    table, times = results_table(read_results(RESULTS)), json.loads(RUN_TIMES.read_text())
+    return f"{markdown_table(list(table.columns), table.values.tolist())}\n\n{measured_on(times)}"
+
+
+def lessons_table() -> str:
+    """Return the README's map: what each lesson asks, and how long it takes to read and to run."""
+    seconds, rows = json.loads(RUN_TIMES.read_text())["seconds"], []
+    for path in lesson_paths():
+        opening = nbformat.read(path, as_version=4).cells[0].source
+        title, _, rest = opening.partition("\n")
+        question = " ".join(rest.strip().split("\n\n")[0].replace("**", "").split())
+        reading = re.search(r"\*\*Reading time\*\* about (\d+ minutes)", opening)
+        exercises = f"notebooks/exercises/{path.name}"
+        rows.append(
+            [
+                f"[{title.removeprefix('# ')}](notebooks/{path.name})",
+                question,
+                reading[1] if reading else "–",
+                describe_seconds(seconds[path.stem]).removeprefix("about ") if path.stem in seconds else "–",
+                f"[exercises]({exercises})" if (config.ROOT / exercises).exists() else "–",
+            ]
+        )
+    return markdown_table(["lesson", "question", "to read", "to run", "practise"], rows)
+
+
+def draw_scores() -> str:
+    """Draw the scoreboard of this run into the project, and return the README's line that shows it."""
+    use_theme()
+    table = scoreboard()
+    figure, ax = plt.subplots(figsize=(8, 0.8 + 0.55 * len(table)))
+    plot_scoreboard(table[table["name"] != "you"].reset_index(drop=True), ax=ax)
+    ax.set_title("The scoreboard of the lessons")
+    with plt.rc_context({"svg.hashsalt": "scoreboard"}):  # the same ids in each run
+        figure.savefig(SCOREBOARD, metadata={"Date": None})
+    plt.close(figure)
+    return f"![{describe_figure(figure)}](notebooks/{SCOREBOARD.name})"
 
 
 def between(text: str, name: str, content: str) -> str:
@@ -303,11 +363,17 @@ def publish(only: list[str] | None = None) -> None:
         recorded = json.loads(RUN_TIMES.read_text())
         for kind in ("seconds", "peak_memory"):
             found = recorded[kind] | times[kind]
-            times[kind] = {name: found[name] for name in config.LESSONS if name in found}
+            times[kind] = {path.stem: found[path.stem] for path in lesson_paths() if path.stem in found}
         times = recorded | times
     write_json(RUN_TIMES, times)
-    shutil.copy(results_path(), RESULTS)
+    results = read_results(results_path())
+    if only:
+        others = [entry for entry in read_results(RESULTS) if entry["lesson"] not in only]
+        results = [*others, *(entry for entry in results if entry["lesson"] in only)]
+    write_json(RESULTS, sorted(results, key=lambda entry: entry["lesson"]))
     fill(README, "results", readme_results())
+    fill(README, "lessons", lessons_table())
+    fill(README, "picture", draw_scores())
     fill(INSTRUCTORS, "run-times", run_times_table())
     # Last, since it predicts from the times that were just recorded.
     print(f"\n{START.stem}", flush=True)
@@ -315,13 +381,20 @@ def publish(only: list[str] | None = None) -> None:
     shutil.copy(executed_copy(START), START)
 
 
+def named_lessons(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read a command whose last words, `only`, are the names of lessons; without them all are meant."""
+    parser.add_argument("only", nargs="*", metavar="LESSON", help="such as 02_mlp_baseline; all if none is named")
+    arguments = parser.parse_args()
+    names = [path.stem for path in lesson_paths()]
+    if unknown := set(arguments.only) - set(names):
+        parser.error(f"no lesson is called {', '.join(sorted(unknown))}. The lessons: {', '.join(names)}")
+    return arguments
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["run", "publish"])
-    parser.add_argument("only", nargs="*", metavar="LESSON", help="such as 02_mlp_baseline; all if none is named")
-    arguments = parser.parse_args()
-    if unknown := set(arguments.only) - set(config.LESSONS):
-        parser.error(f"no lesson is called {', '.join(sorted(unknown))}. The lessons: {', '.join(config.LESSONS)}")
+    arguments = named_lessons(parser)
     try:
         {"run": run, "publish": publish}[arguments.what](arguments.only)
     except DataError as error:

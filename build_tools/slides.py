@@ -8,6 +8,7 @@ import argparse
 import base64
 import re
 import struct
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -180,9 +181,22 @@ def slides_page(notebook: nbformat.NotebookNode, title: str, **settings: str) ->
     exporter.log.setLevel("ERROR")  # it warns of every figure without an alternative text
     laid_out = new_notebook(cells=shown, metadata=notebook.metadata)
     page, _ = exporter.from_notebook_node(laid_out, {"metadata": {"name": title}})
+    # nbconvert's template for slides leaves out what its other templates show.
+    words = {
+        "".join(output.data["image/png"].split()): output.metadata.get("image/png", {}).get("alt")
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    }
+    page = re.sub(
+        r'<img alt="[^"]*"([^>]*?src="data:image/png;base64,([^"]+)")',
+        lambda found: f'<img alt="{escape(words.get("".join(found[2].split())) or "a figure")}"{found[1]}',
+        page,
+    )
     # Links to other lessons lead to their slides; what is not among the slides stays as plain words.
-    page = re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', page)
-    page = re.sub(r'<a href="(?!https?:|\d\d_)[^"]*">(.*?)</a>', r"\1", page)
+    for path in series.lesson_paths():
+        page = page.replace(f'href="{path.name}"', f'href="{path.stem}.html"')
+    page = re.sub(r'<a href="(?!https?:|[^"/]+\.html")[^"]*">(.*?)</a>', r"\1", page)
     # No lesson draws with mermaid, and without a network the attempt to load it only costs time.
     page = re.sub(r'<script type="module">\s*import mermaid.*?</script>', "", page, flags=re.DOTALL)
     own = PAGE_PARTS.read_text(encoding="utf-8").replace("REVEAL", exporter.reveal_url_prefix)

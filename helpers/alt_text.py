@@ -1,5 +1,7 @@
 """Say in words what a figure shows, made from what is drawn in it, for those who hear a page instead of seeing it."""
 
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython import get_ipython
@@ -19,6 +21,7 @@ def plain(text: str) -> str:
 
 def number(value: float) -> str:
     """Return a number as one would say it."""
+    value = float(f"{value:.3g}") + 0.0 if abs(value) < 1000 else value  # + 0.0 makes 0 of -0
     return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
 
 
@@ -32,14 +35,15 @@ def tick_names(axis) -> dict[float, str]:
     """Return the words at the ticks of an axis by their place; empty where the ticks are numbers."""
     places = axis.get_ticklocs()
     names = [plain(label.get_text()) for label in axis.get_ticklabels()]
-    if len(names) != len(places) or all(name.lstrip("−-").replace(".", "").isdigit() or not name for name in names):
+    numbers = all(re.fullmatch(r"[−-]?[\d.,]*|\\mathdefault.*", name) for name in names)
+    if len(names) != len(places) or numbers:
         return {}
     return {float(place): name for place, name in zip(places, names, strict=True) if name}
 
 
 def describe_line(line, names: dict[float, str]) -> str:
     """Say where a curve begins and ends, and its lowest and highest point."""
-    x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+    x, y = np.asarray(line.get_xdata(orig=False), float), np.asarray(line.get_ydata(orig=False), float)
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
     label = plain(str(line.get_label()))
@@ -90,7 +94,7 @@ def describe_error_bars(container: ErrorbarContainer, across: dict[float, str], 
     line = container.lines[0]
     if line is None:
         return ""
-    x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+    x, y = np.asarray(line.get_xdata(orig=False), float), np.asarray(line.get_ydata(orig=False), float)
     return listed(
         [
             f"{up.get(b) or across.get(a) or number(a)}: {number(a) if b in up else number(b)}"

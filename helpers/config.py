@@ -11,6 +11,7 @@ NOTEBOOKS_DIR = ROOT / "notebooks"
 
 # The series, in order. Other notebooks that lie beside these are a student's own, and no command touches them.
 LESSONS = [
+    "00_tensors_in_ten_minutes",
     "01_data_exploration",
     "02_mlp_baseline",
     "03_cnn_dropout",
@@ -19,6 +20,8 @@ LESSONS = [
     "06_training_diagnostics",
     "07_train_faster",
 ]
+# Executed, recorded and tested like lessons, but outside their order and without exercises.
+APPENDICES = ["appendix_b_what_costs_time"]
 
 CLASS_NAMES = [
     "T-shirt/top",

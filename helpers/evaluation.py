@@ -177,6 +177,29 @@ def confused_pairs(labels: np.ndarray, predictions: np.ndarray, top: int = 5) ->
     )
 
 
+def confused_either_way(labels: np.ndarray, predictions: np.ndarray) -> pd.DataFrame:
+    """Count for each pair of classes the images of one that were taken for the other, both directions together.
+
+    Returns
+    -------
+    pd.DataFrame
+        45 rows, most confused first; columns first, second (class numbers, first < second), pair (their names)
+        and confused (images).
+    """
+    labels, predictions = check_answers("confused_either_way", labels, predictions=predictions)
+    matrix = confusion_matrix(labels, predictions, labels=range(config.NUM_CLASSES))
+    first, second = np.triu_indices(config.NUM_CLASSES, k=1)
+    table = pd.DataFrame(
+        {
+            "first": first,
+            "second": second,
+            "pair": [f"{config.CLASS_NAMES[a]} / {config.CLASS_NAMES[b]}" for a, b in zip(first, second, strict=True)],
+            "confused": (matrix + matrix.T)[first, second],
+        }
+    )
+    return table.sort_values("confused", ascending=False, kind="stable", ignore_index=True)
+
+
 def reliability_table(labels: np.ndarray, probabilities: np.ndarray, num_bins: int = 15) -> pd.DataFrame:
     """Compare confidence with accuracy in bins of equal width (Guo et al., 2017).
 

@@ -206,3 +206,30 @@ class ResidualCNN(nn.Sequential):
 def count_parameters(model: nn.Module) -> int:
     """Return how many numbers training may change."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def count_work(network: nn.Sequential) -> dict[str, int]:
+    """Count a network's parameters, and for one image of 28 × 28 its multiplications and the numbers that it writes.
+
+    Returns
+    -------
+    dict
+        "parameters", "multiplications" (of convolutions and linear layers) and "numbers written" (what all layers
+        give out; flattening writes nothing).
+    """
+    was_training, device = network.training, next(network.parameters()).device
+    x, multiplications, written = torch.zeros(1, 1, 28, 28, device=device), 0, 0
+    with torch.inference_mode():
+        for layer in network.eval():
+            x = layer(x)
+            if isinstance(layer, nn.Conv2d):
+                multiplications += layer.weight.numel() * x.shape[2] * x.shape[3]
+            if isinstance(layer, nn.Linear):
+                multiplications += layer.weight.numel()
+            written += 0 if isinstance(layer, nn.Flatten) else x.numel()
+    network.train(was_training)
+    return {
+        "parameters": count_parameters(network),
+        "multiplications": multiplications,
+        "numbers written": written,
+    }

@@ -1,5 +1,7 @@
 """Draw images, histories, confusion matrices, confidences and what widgets show. Each takes data and returns Axes."""
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -26,7 +28,7 @@ GAP = 2  # pixels between two pictures of a mosaic
 
 
 def use_theme() -> None:
-    """Set the one look of all figures of the series, and have each described in words. A lesson calls it at its start."""
+    """Set the one look of all figures, and have each described in words. A lesson calls it once, at its start."""
     palette = [BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
     sns.set_theme(style="whitegrid", palette=palette, rc={"figure.dpi": 100, "figure.constrained_layout.use": True})
     add_alt_text()
@@ -142,7 +144,7 @@ def plot_disagreements(images: torch.Tensor, labels: np.ndarray, answers: np.nda
     return plot_images(images[others], titles)
 
 
-def plot_picture_map(images: torch.Tensor, points: np.ndarray, side: int = 520, *, ax: Axes | None = None) -> Axes:
+def plot_picture_map(images: torch.Tensor, points: np.ndarray, side: int = 560, *, ax: Axes | None = None) -> Axes:
     """Draw each image at its point, from the first on; an image that would hide an earlier one is left out.
 
     Parameters
@@ -168,7 +170,8 @@ def plot_picture_map(images: torch.Tensor, points: np.ndarray, side: int = 520, 
             canvas[place] = np.maximum(canvas[place], image)
             taken[heart] = True
             drawn += 1
-    ax.imshow(canvas, cmap="gray", vmin=0, vmax=255)
+    # Sixteen grey levels look the same here and make the figure a third smaller.
+    ax.imshow(canvas & 0xF0, cmap="gray", vmin=0, vmax=240, interpolation="nearest")
     ax.set(xticks=[], yticks=[], title=f"{drawn} of {len(images):,} images drawn")
     ax.grid(False)
     return ax
@@ -672,3 +675,128 @@ def plot_range_test(
     ax.set_ylabel("loss (cross-entropy, nats)")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return ax
+
+
+def plot_ladder(ladder: pd.DataFrame, *, axes: np.ndarray | None = None) -> np.ndarray:
+    """Draw the training time of each rung, and beside it the accuracy of each seed and their mean.
+
+    Parameters
+    ----------
+    ladder : pd.DataFrame
+        From `read_ladder`: index rung; columns time (s), accuracies (list, percent) and mean (percent).
+    axes : np.ndarray of Axes, optional
+        Two Axes that share their y axis.
+    """
+    if axes is None:
+        _, axes = plt.subplots(1, 2, figsize=(12, 1.3 + 0.48 * len(ladder)), sharey=True)
+    left, right = axes
+    places = np.arange(len(ladder))
+    left.barh(places, ladder["time"], color=BLUE)
+    for place, seconds in zip(places, ladder["time"], strict=True):
+        left.text(seconds, place, f" {seconds:.0f} s", va="center")
+    left.set_yticks(places, ladder.index)
+    left.set(xlabel="training time (s)", xlim=(0, 1.15 * ladder["time"].max()))
+    left.set_title("time", loc="left")
+    left.invert_yaxis()
+    left.grid(False, axis="y")
+    for place, accuracies in zip(places, ladder["accuracies"], strict=True):
+        label = "one seed" if place == 0 else None
+        right.plot(accuracies, [place] * len(accuracies), "o", color=GREY, alpha=0.6, markersize=6, label=label)
+    right.plot(ladder["mean"], places, "|", color=ORANGE, markersize=18, markeredgewidth=3, label="mean of the seeds")
+    for place, mean in zip(places, ladder["mean"], strict=True):
+        right.text(1.01, place, f"{mean:.2f}", va="center", transform=right.get_yaxis_transform())
+    right.set_xlabel("validation accuracy (%)")
+    right.set_title("accuracy", loc="left")
+    right.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=9, frameon=False)
+    told = [
+        f"{name} {mean:.2f} ({min(accuracies):.2f} to {max(accuracies):.2f})"
+        for name, accuracies, mean in zip(ladder.index, ladder["accuracies"], ladder["mean"], strict=True)
+    ]
+    right.set_label(f"validation accuracy (%), mean of the seeds (lowest to highest): {'; '.join(told)}")
+    return axes
+
+
+def is_unbeaten(table: pd.DataFrame) -> pd.Series:
+    """Tell of each recipe whether no other is at least as fast and at least as accurate, and better in one of the two.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        Columns seconds and accuracy, a row for each recipe.
+    """
+    found = []
+    for row in table.itertuples(index=False):
+        as_good = (table["seconds"] <= row.seconds) & (table["accuracy"] >= row.accuracy)
+        better = (table["seconds"] < row.seconds) | (table["accuracy"] > row.accuracy)
+        found.append(not (as_good & better).any())
+    return pd.Series(found, index=table.index)
+
+
+def plot_race(points: pd.DataFrame, own: tuple[float, float], *, ax: Axes | None = None) -> Axes:
+    """Draw accuracy against training time, a mark for each recipe; those that no other beats are joined by a line.
+
+    Parameters
+    ----------
+    points : pd.DataFrame
+        A row for each run; columns recipe, seconds and accuracy (percent).
+    own : tuple of float
+        Seconds and accuracy (percent) of a run just now, drawn as a star.
+    """
+    ax = ax or plt.gca()
+    means = points.groupby("recipe")[["seconds", "accuracy"]].mean().sort_values("seconds")
+    spread = points.groupby("recipe")["accuracy"].std().reindex(means.index).fillna(0)
+    edge = is_unbeaten(means)
+    ax.step(*means[edge].to_numpy().T, where="post", color=BLUE, linestyle="--", label="edge: no recipe beats these")
+    for filled, color, words in ((True, BLUE, "on the edge"), (False, GREY, "beaten by another")):
+        some = means[edge == filled]
+        fill = {"markerfacecolor": color if filled else "white"}
+        bars = dict(yerr=spread[some.index], capsize=4, markersize=9, label=f"{words} (bar: ± one std of the seeds)")
+        ax.errorbar(some["seconds"], some["accuracy"], fmt="o" if filled else "s", color=color, **fill, **bars)
+    ax.plot(*own, "*", color=ORANGE, markersize=17, label="this run, on 50,000 images")
+    ax.set(xscale="log", xlabel="training time (s, logarithmic)", ylabel="test accuracy (%)")
+    seconds = [*means["seconds"], own[0]]
+    ax.set_xlim(min(seconds) / 1.6, max(seconds) * 2.2)
+    ticks = [tick for tick in (10, 20, 50, 100, 200, 500, 1000) if ax.get_xlim()[0] < tick < ax.get_xlim()[1]]
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.minorticks_off()
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, fontsize=9, frameon=False)
+    corners = means[edge].to_numpy()
+    label_points(means, ax, spread, lines=[(x, next_x, y) for (x, y), (next_x, _) in pairwise(corners)])
+    return ax
+
+
+def label_points(means: pd.DataFrame, ax: Axes, spread: pd.Series, lines: list[tuple[float, float, float]]) -> None:
+    """Write the name of each recipe beside its point, where no other point or name is, nor a level line.
+
+    Parameters
+    ----------
+    means : pd.DataFrame
+        Index the names; columns seconds and accuracy, in the units of the Axes. A comma in a name breaks its line.
+    spread : pd.Series
+        Half the length of the error bar of each point.
+    lines : list of tuple
+        First seconds, last seconds and accuracy of each level line.
+    """
+    ax.figure.draw_without_rendering()  # so that the Axes has its place
+    dots = ax.transData.transform(means[["seconds", "accuracy"]].to_numpy())
+    tops = ax.transData.transform(np.column_stack([means["seconds"], means["accuracy"] + spread[means.index]]))[:, 1]
+    taken = [(x - 8, y - max(8, top - y), x + 8, y + max(8, top - y)) for (x, y), top in zip(dots, tops, strict=True)]
+    for first, last, height in lines:
+        (left, y), (right, _) = ax.transData.transform([(first, height), (last, height)])
+        taken.append((left, y - 2, right, y + 2))
+    end = ax.get_window_extent().x1
+    for name, (x, y) in zip(means.index, dots, strict=True):
+        lines = name.split(", ")
+        width, height = 7.5 * max(map(len, lines)), 15 * len(lines)
+        below = -6 - height
+        offers = [(10, 7, "left"), (-10, 7, "right"), (-10, below, "right"), (10, below, "left"), (40, below, "left")]
+        for right, up, side in offers:
+            start = x + right - (width if side == "right" else 0)
+            box = (start, y + up - 3, start + width, y + up + height)
+            crowded = any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken)
+            if not crowded and box[2] < end:
+                break
+        taken.append(box)
+        place = means.loc[name, ["seconds", "accuracy"]]
+        words = "\n".join(lines)
+        ax.annotate(words, place, (right, up), textcoords="offset pixels", ha=side, va="bottom", fontsize=10)

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 import nbformat
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch.utils.data import TensorDataset
@@ -13,7 +14,7 @@ from tqdm.auto import tqdm
 
 from helpers import config
 from helpers.data import make_loader
-from helpers.device import choose_precision, get_device
+from helpers.device import autocast, choose_precision, get_device
 from helpers.machine import markdown_table
 from helpers.recipes import RECIPES, Recipe, make_model, make_optimizer
 from helpers.training import train_one_epoch
@@ -24,6 +25,7 @@ NETWORKS = {
     "04_batchnorm_cnn": ["BatchNormCNN"],
     "06_training_diagnostics": ["SimpleCNN"],
     "07_train_faster": ["FashionCNN"],
+    "appendix_b_what_costs_time": ["FashionCNN"],
 }
 SMALLEST = ["MLP"]
 # Most of its time goes to FashionCNN, and its own networks train in a fraction of it.
@@ -55,6 +57,54 @@ def make_trial(recipe: Recipe, device: torch.device) -> Callable[[], float]:
         return time.perf_counter() - started
 
     return trial
+
+
+def time_in_turn(ways: dict[str, Callable[[], object]], rounds: int = 5) -> pd.DataFrame:
+    """Call functions in turn, after each was called once to warm up, and return their seconds.
+
+    Returns
+    -------
+    pd.DataFrame
+        A row for each round and a column for each way, so that a ratio is one of calls at about the same time.
+    """
+    for way in ways.values():
+        way()
+    rows = []
+    for _ in range(rounds):
+        row = {}
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            row[name] = time.perf_counter() - started
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def make_steps(
+    network: Callable[[], torch.nn.Module],
+    batch_size: int = 128,
+    dtype: torch.dtype = torch.float32,
+    memory_format: torch.memory_format = torch.channels_last,
+    images: int = 512,
+) -> Callable[[], None]:
+    """Return a function that trains a new network on random images already in memory: only the computing takes time."""
+    device = get_device()
+    model = network().to(device, memory_format=memory_format).train()
+    batch = torch.randn(batch_size, 1, 28, 28, device=device).contiguous(memory_format=memory_format)
+    labels = torch.arange(batch_size, device=device) % 10
+    optimizer = torch.optim.Adam(model.parameters())
+
+    def train_images() -> None:
+        for _ in range(images // batch_size):
+            with autocast(device, dtype):
+                outputs = model(batch)
+            loss = F.cross_entropy(outputs.float(), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        loss.item()  # on a GPU this waits until the work is done
+
+    return train_images
 
 
 def steps_per_second(seconds: float | None = None) -> dict[str, float]:
@@ -125,24 +175,25 @@ def speed_table(recorded: dict, measured: dict[str, float]) -> str:
 
 
 def lesson_map(seconds: dict[str, float], folder: Path | None = None) -> str:
-    """Return the table of all lessons, with links, in Markdown.
+    """Return the table of all lessons and appendices, with links, in Markdown.
 
     Titles and prerequisites are read from the lessons themselves.
 
     Parameters
     ----------
     seconds : dict
-        How long each lesson takes, by lesson.
+        How long each lesson takes, by lesson. One that is missing has not been recorded yet.
     folder : Path, optional
         Where the lessons are. The links are relative to it.
     """
     folder = folder or config.NOTEBOOKS_DIR
     rows = []
-    for lesson, value in seconds.items():
+    for lesson in [*config.LESSONS, *config.APPENDICES]:
         opening = nbformat.read(folder / f"{lesson}.ipynb", as_version=4).cells[0].source
         title = opening.split("\n")[0].removeprefix("# ")
-        needed = opening.split("**You need first**")[1].split("\n\n")[0].strip()
-        rows.append([f"[{title}]({lesson}.ipynb)", needed, f"[exercises](exercises/{lesson}.ipynb)"])
-        rows[-1].append(describe_seconds(value))
+        needed = " ".join(opening.split("**You need first**")[1].split("\n\n")[0].split())
+        practise = f"[exercises](exercises/{lesson}.ipynb)" if lesson in config.LESSONS else ""
+        time_here = describe_seconds(seconds[lesson]) if lesson in seconds else "not measured yet"
+        rows.append([f"[{title}]({lesson}.ipynb)", needed, practise, time_here])
     rows.append(["all lessons", "", "", describe_seconds(sum(seconds.values()))])
     return markdown_table(["lesson", "you need first", "practise", "predicted run time here"], rows)

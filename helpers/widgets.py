@@ -3,7 +3,21 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from ipywidgets import Dropdown, IntSlider, SelectionSlider, interact
+from IPython.display import Markdown, display
+from ipywidgets import (
+    HTML,
+    Button,
+    Dropdown,
+    GridBox,
+    HBox,
+    IntSlider,
+    Layout,
+    Output,
+    SelectionSlider,
+    Text,
+    VBox,
+    interact,
+)
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -18,9 +32,19 @@ from helpers.evaluation import (
     probabilities_in_batch,
     softmax_with_temperature,
 )
+from helpers.labelling import (
+    after_typing,
+    describe_labels,
+    digits_in,
+    keep_labels,
+    picture_in_html,
+    read_labels,
+    tabulate_disagreements,
+)
 from helpers.plotting import (
     PAGE,
     plot_batch,
+    plot_disagreements,
     plot_feature_maps,
     plot_image,
     plot_images_behind,
@@ -28,6 +52,7 @@ from helpers.plotting import (
     plot_probabilities,
     plot_threshold,
 )
+from helpers.results import PEOPLE, record_score
 
 TEMPERATURES = [0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0]
 CLASSES = [(name, number) for number, name in enumerate(CLASS_NAMES)]
@@ -67,6 +92,102 @@ def browse_classes(images: torch.Tensor, labels: torch.Tensor, start: str = "Shi
 
     number = dropdown("class", CLASSES, CLASS_NAMES.index(start))
     interact(draw, number=number, page=slider("page", 1, pages, 1))
+
+
+def label_images(images: torch.Tensor, labels: torch.Tensor) -> None:
+    """Let a person label images, by buttons or by typing digits, and show at the end how well it went.
+
+    Every answer is kept at once in `runs/…/your_labels.json`, so that a restart loses nothing. The first attempt goes
+    on the scoreboard as "you"; a later one does not, since its answers are known. Deleting the file forgets both.
+
+    Parameters
+    ----------
+    images : torch.Tensor
+        uint8, (N, 1, 28, 28).
+    labels : torch.Tensor
+        int64, (N,). Not shown before the last image has its answer.
+    """
+    total = len(images)
+    kept_answers, kept_attempt = read_labels(images)
+    state = {"answers": kept_answers, "attempt": kept_attempt}
+
+    place, picture, result = HTML(), HTML(), Output()
+    buttons = [Button(description=f"{number} · {name}", layout={"width": "auto"}) for name, number in CLASSES]
+    field = Text(
+        kept_answers, description="type a digit", placeholder="0 to 9", style=READABLE, layout={"width": "560px"}
+    )
+    names = GridBox(buttons, layout=Layout(grid_template_columns="170px 170px", align_content="center"))
+    back, afresh = Button(description="take back"), Button(layout={"width": "auto"})
+
+    def show():
+        answers = state["answers"]
+        done = len(answers) == total
+        last = f", the last answer was {answers[-1]}, {CLASS_NAMES[int(answers[-1])]}" if answers else ""
+        place.value = f"<b>all {total} labelled</b>" if done else f"<b>{len(answers) + 1} of {total}</b>{last}"
+        picture.value = "" if done else picture_in_html(images[len(answers)], f"picture {len(answers) + 1} of {total}")
+        field.disabled = done
+        names.layout.display = "none" if done else ""
+        back.disabled = done or not answers
+        afresh.disabled = not answers
+        afresh.description = "start afresh"
+
+    def take(answers):
+        if answers == state["answers"]:
+            return
+        state["answers"] = answers
+        keep_labels(images, answers, state["attempt"])
+        show()
+        if len(answers) == total:
+            show_result()
+
+    def show_result():
+        truth, answers = labels.numpy(), np.array([int(digit) for digit in state["answers"]])
+        if state["attempt"] == 1:
+            record_score("you", int((truth == answers).sum()), total)
+        with result:
+            display(Markdown(describe_labels(truth, answers, PEOPLE)))
+            if state["attempt"] > 1:
+                display(Markdown("You knew the answers this time, so the scoreboard keeps your first attempt."))
+            if (truth != answers).any():
+                display(tabulate_disagreements(truth, answers).head(10))
+                axes = plot_disagreements(images, truth, answers)
+                display(axes[0].figure)
+                plt.close(axes[0].figure)
+            display(Markdown("Where you disagree, either may be wrong: some labels of the data set are mistakes."))
+
+    def typed(change):
+        take(after_typing(state["answers"], change["new"], total))
+        # A letter stays in the field: whoever types fast would lose the digits on their way to this program.
+        if digits_in(field.value) != state["answers"]:
+            field.value = state["answers"]
+
+    def chosen(button):
+        field.value = state["answers"] + button.description[0]
+        field.focus()
+
+    def took_back(_):
+        field.value = state["answers"][:-1]
+        field.focus()
+
+    def began_again(_):
+        if afresh.description == "start afresh":
+            afresh.description = "really forget all answers? Then click once more"
+            return
+        state["attempt"] += len(state["answers"]) == total
+        result.clear_output()
+        take("")
+        field.value = ""
+        field.focus()
+
+    field.observe(typed, "value")
+    for button in buttons:
+        button.on_click(chosen)
+    back.on_click(took_back)
+    afresh.on_click(began_again)
+    show()
+    display(VBox([place, field, HBox([picture, names]), HBox([back, afresh]), result]))
+    if len(kept_answers) == total:
+        show_result()
 
 
 def explore_temperature(images: torch.Tensor, labels: np.ndarray, logits: torch.Tensor) -> None:

@@ -42,6 +42,22 @@ def test_a_bar_has_the_name_of_its_tick_whichever_way_it_lies():
     assert "a 3, b 5" in words and "c 0.5, d 1,500" in words
 
 
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_ticks_that_are_numbers_are_told_as_numbers(scale):
+    _, ax = plt.subplots()
+    ax.plot([0.0001, 1], [2, -0.0])
+    ax.set_xscale(scale)
+    ax.figure.canvas.draw()
+    assert words_of(ax) == "from 2 at 0.0001 to 0 at 1."
+
+
+def test_names_may_be_the_data():
+    _, ax = plt.subplots()
+    ax.plot([3, 5], ["Coat", "Bag"], "o", label="count")
+    ax.figure.canvas.draw()
+    assert words_of(ax) == "count: from 0 at 3 to 1 at 5."
+
+
 def test_a_histogram_is_told_by_its_highest_bar():
     _, ax = plt.subplots()
     ax.hist([0.5] * 7 + [10.5], bins=20, range=(0, 20))

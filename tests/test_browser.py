@@ -1,5 +1,6 @@
 """What a student sees: the notebooks in a real JupyterLab, and a lesson as a Voila page, in a real Chromium."""
 
+import json
 import posixpath
 import re
 import secrets
@@ -10,7 +11,18 @@ from urllib.parse import quote
 
 import nbformat
 import pytest
-from browser import answers, chromium, control, free_port, new_page, picture, running, seconds_to_new_picture, trouble
+from browser import (
+    RUN_NAME,
+    answers,
+    chromium,
+    control,
+    free_port,
+    new_page,
+    picture,
+    running,
+    seconds_to_new_picture,
+    trouble,
+)
 from playwright.sync_api import Error, TimeoutError
 
 from build_tools import exercises, series
@@ -156,6 +168,58 @@ def test_a_widget_answers_in_jupyterlab(lab, page, capsys):
     show_seconds(capsys, "Lesson 02 in JupyterLab", seconds)
 
 
+def press_until(page, key, there, most):
+    """Press a key until a script finds what is asked for."""
+    for _ in range(most):
+        if page.evaluate(there):
+            return
+        page.keyboard.press(key)
+    pytest.fail(f"{most} times {key} did not lead to: {there}")
+
+
+def test_images_are_labelled_by_keyboard_alone_and_the_result_is_kept(lab, page):
+    """Run lesson 01 down to its widget, then touch nothing but the keyboard: until the score stands in its file."""
+    field, place = page.get_by_placeholder("0 to 9"), page.locator(".widget-html b")
+    page.goto(lab("/tree/notebooks/01_data_exploration.ipynb"))
+    page.get_by_text(READY).wait_for()
+    page.locator(".jp-Notebook .jp-Cell").first.click()
+    page.keyboard.press("Escape")
+    asked = "document.querySelector('.jp-Notebook .jp-mod-active')?.textContent.includes('label_images(')"
+    for _ in range(60):
+        found = page.evaluate(asked)
+        page.keyboard.press("Control+Enter" if found else "Shift+Enter")
+        if found:
+            break
+    field.wait_for(timeout=90_000)
+    page.get_by_text(READY).wait_for()
+    press_until(page, "Tab", "document.activeElement.placeholder === '0 to 9'", 20)
+    assert page.locator(".jp-OutputArea", has=field).get_by_text("label of the data set").count() == 0
+
+    page.keyboard.type("12", delay=20)
+    place.get_by_text("3 of 50").wait_for()
+    page.keyboard.press("Backspace")
+    place.get_by_text("2 of 50").wait_for()
+    press_until(page, "Tab", "document.activeElement.textContent === 'take back'", 20)
+    page.keyboard.press("Space")
+    place.get_by_text("1 of 50").wait_for()
+    page.wait_for_function("document.activeElement.placeholder === '0 to 9'")
+    page.keyboard.type("3x")
+    place.get_by_text("2 of 50").wait_for()
+    page.keyboard.type("0123456789" * 4 + "012345678", delay=10)
+
+    result = page.get_by_text("You and the data set agree on")
+    result.wait_for()
+    right, images = map(int, re.search(r"on (\d+) of (\d+) images", result.text_content()).groups())
+    assert images == 50
+    page.get_by_role("columnheader", name="label of the data set").wait_for()
+    page.get_by_text("some labels of the data set are mistakes").wait_for()
+    assert trouble(page) == []
+    kept = config.ROOT / "runs" / RUN_NAME
+    assert json.loads(read(kept / "your_labels.json"))["answers"] == "3" + "0123456789" * 4 + "012345678"
+    scores = {score["name"]: score for score in json.loads(read(kept / "scoreboard.json"))}
+    assert scores["you"] == {"name": "you", "right": right, "images": 50}
+
+
 def run(page, command, arguments=None):
     """Run one of JupyterLab's own commands."""
     # In braces, so that nothing is returned: playwright cannot carry a whole JupyterLab widget over.
@@ -231,3 +295,28 @@ def test_a_lesson_works_as_a_voila_page(project, page, tmp_path, capsys):
         seconds += [use(page, "page", press("ArrowLeft")), use(page, "class", choose(label="Sneaker"))]
         assert trouble(page) == []
     show_seconds(capsys, "Lesson 01 in Voila", seconds)
+
+
+def test_answers_and_checks_are_closed_and_open_by_click_and_by_keyboard(lab, page):
+    cells = nbformat.read(config.NOTEBOOKS_DIR / "00_tensors_in_ten_minutes.ipynb", as_version=4).cells
+    hidden = [cell for cell in cells if cell.metadata.get("jupyter", {}).get("source_hidden")]
+    sentences = [cell.source.split("\n")[2].split(".")[0] for cell in hidden if cell.source.startswith("Answer\n")]
+    page.goto(lab("/tree/notebooks/00_tensors_in_ten_minutes.ipynb"))
+    page.get_by_text(READY).wait_for()
+    closed = page.locator(".jp-Cell .jp-InputPlaceholder")
+    assert closed.first.inner_text().strip().startswith("Answer")
+    first, second = (page.locator(".jp-RenderedMarkdown p", has_text=text) for text in sentences[:2])
+    assert first.count() == 0
+    # By click.
+    before = closed.count()
+    closed.first.click()
+    first.wait_for()
+    assert closed.count() < before
+    # By keyboard: Shift+Enter, which runs cell after cell, opens the answer when it comes to it.
+    page.locator(".jp-CodeCell").nth(1).click()
+    for _ in range(12):
+        page.keyboard.press("Shift+Enter")
+        if second.count():
+            break
+        page.wait_for_timeout(300)
+    second.wait_for()

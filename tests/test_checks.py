@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from build_tools import exercises, series
+from build_tools import exercises
+from helpers import config
 from helpers.checks.tools import CheckFailed, as_number, as_tensor, call, cross, short
 
-LESSONS = [path.stem[:2] for path in series.lesson_paths()]
+LESSONS = [name[:2] for name in config.LESSONS]
 CHECKS = {lesson: importlib.import_module(f"helpers.checks.lesson_{lesson}") for lesson in LESSONS}
 WRONG = {lesson: importlib.import_module(f"wrong_answers.lesson_{lesson}").WRONG for lesson in LESSONS}
 

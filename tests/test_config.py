@@ -123,7 +123,7 @@ def test_the_processes_of_xdist_write_to_folders_of_their_own_and_remove_them(pr
 
 
 def test_the_series_is_what_the_project_names_and_no_notebook_that_lies_beside():
-    assert [path.stem for path in series.lesson_paths()] == config.LESSONS
+    assert [path.stem for path in series.lesson_paths()] == [*config.LESSONS, *config.APPENDICES]
     assert [path.stem for path in exercises.solution_paths()] == config.LESSONS
     for path in [*series.lesson_paths(), *exercises.solution_paths()]:
         assert path.is_file()

@@ -117,6 +117,14 @@ def test_confused_pairs_name_the_true_class_first(six_samples):
     assert pairs.columns.tolist() == ["true label", "predicted as", "count"]
 
 
+def test_errors_of_a_pair_are_counted_in_both_directions():
+    labels, predictions = np.array([0, 6, 6, 2, 4, 9]), np.array([6, 0, 0, 4, 4, 9])
+    table = evaluation.confused_either_way(labels, predictions)
+    assert len(table) == 45 and table["confused"].sum() == 4
+    assert table["pair"].tolist()[:2] == ["T-shirt/top / Shirt", "Pullover / Coat"]
+    assert table[["first", "second", "confused"]].values.tolist()[:2] == [[0, 6, 3], [2, 4, 1]]
+
+
 def test_confused_pairs_hold_no_pair_that_never_occurred(six_samples):
     assert evaluation.confused_pairs(*six_samples, top=5)["count"].tolist() == [2, 1]
 

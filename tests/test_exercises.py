@@ -50,7 +50,7 @@ def solution_lines(cell):
 
 
 def test_every_lesson_has_its_exercises():
-    assert [path.stem for path in series.lesson_paths()] == NAMES
+    assert NAMES == config.LESSONS
     assert all((exercises.EXERCISES / f"{name}.ipynb").is_file() for name in NAMES)
 
 
@@ -69,8 +69,9 @@ def test_no_solution_leaks_into_the_exercises(path):
     solution, exercise = read(path), read(exercises.EXERCISES / path.name)
     text = "\n".join(cell.source for cell in exercise.cells)
     # A repaired function shares lines with the broken one, which the student sees.
-    shown = "\n".join(without_solution(cell) for cell in solution.cells)
+    shown = "\n".join(without_solution(cell) for cell in exercises.before_answers(solution))
     assert "SOLUTION" not in text and "HIDDEN" not in text
+    assert exercises.ANSWERS not in text
     assert all(not cell.outputs and cell.execution_count is None for cell in exercise.cells if cell.cell_type == "code")
     for grade_id, cell in answers(solution).items():
         assert "raise NotImplementedError()" in answers(exercise)[grade_id].source
@@ -117,11 +118,8 @@ c.CourseDirectory.course_id = "fashion"
 def course(tmp_path_factory):
     """Let nbgrader make the assignment, hand in a right and a blank submission, and mark both as the guide says."""
     course = tmp_path_factory.mktemp("a course")
-    source = course / "source" / "exercises"
-    source.mkdir(parents=True)
+    exercises.write_source([], course / "source" / "exercises")
     (course / "nbgrader_config.py").write_text(CONFIGURATION)
-    for path in SOLUTIONS:
-        nbformat.write(read(path), source / path.name)
     run(course, "nbgrader", "generate_assignment", "exercises")
     for student, paths in STUDENTS.items():
         folder = course / "submitted" / student / "exercises"

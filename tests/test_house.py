@@ -11,6 +11,7 @@ from helpers import config
 
 HELPERS = sorted((config.ROOT / "helpers").rglob("*.py"))
 NOTEBOOKS = [config.NOTEBOOKS_DIR / "00_start_here.ipynb"]
+NOTEBOOKS += [config.NOTEBOOKS_DIR / f"{name}.ipynb" for name in config.APPENDICES]
 NOTEBOOKS += [config.NOTEBOOKS_DIR / part / f"{name}.ipynb" for name in config.LESSONS for part in ("", "solutions")]
 
 

@@ -8,9 +8,12 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+import torch
 
 from build_tools import series
-from helpers import config, fetch, machine, speed
+from helpers import config, fetch, machine, models, speed
+from helpers.checks import start_page
+from helpers.checks.tools import CheckFailed
 
 GIB = 2**30
 RECORDED = {
@@ -236,7 +239,30 @@ def test_every_network_of_the_series_is_timed(home):
     assert list(measured) == ["MLP", "FashionNet", "FashionCNN", "BatchNormCNN", "SimpleCNN"]
     assert all(value > 0 for value in measured.values())
     assert {network for networks in [*speed.NETWORKS.values(), speed.SMALLEST] for network in networks} == set(measured)
-    assert set(speed.NETWORKS) <= set(config.LESSONS)
+    assert set(speed.NETWORKS) <= {path.stem for path in series.lesson_paths()}
+
+
+def test_ways_are_timed_in_turn_after_one_call_of_each(monkeypatch):
+    called, clock = [], iter(range(100))
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
+    ways = {"one": lambda: called.append("one"), "two": lambda: called.append("two") or next(clock)}
+    times = speed.time_in_turn(ways, rounds=3)
+    assert called == ["one", "two"] * 4
+    assert times["one"].tolist() == [1, 1, 1] and times["two"].tolist() == [2, 2, 2]
+
+
+def test_steps_to_be_timed_train_a_network_in_its_format(monkeypatch):
+    made = []
+
+    def network():
+        made.append(models.LeanCNN())
+        return made[-1]
+
+    train = speed.make_steps(network, batch_size=16, images=32)
+    before = [weight.detach().clone() for weight in made[0].parameters()]
+    train()
+    assert all(not torch.equal(*pair) for pair in zip(before, made[0].parameters(), strict=True))
+    assert made[0].training and made[0][4].weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_machine_of_half_the_speed_takes_twice_as_long():
@@ -258,16 +284,53 @@ def test_the_map_names_every_lesson_with_its_time_and_links_that_resolve():
     table = speed.lesson_map(dict.fromkeys(names, 61.0))
     targets = re.findall(r"\]\(([^)]+)\)", table)
     for name in names:
-        assert f"{name}.ipynb" in targets and f"exercises/{name}.ipynb" in targets
+        assert f"{name}.ipynb" in targets
+        assert (f"exercises/{name}.ipynb" in targets) == (name in config.LESSONS)
     for target in targets:
         assert (series.config.NOTEBOOKS_DIR / target).exists(), target
     assert table.count("about 70 seconds") == len(series.lesson_paths())
-    assert table.endswith("| all lessons |  |  | about 8 minutes |")
+    assert table.endswith(f"| all lessons |  |  | {speed.describe_seconds(61.0 * len(names))} |")
     assert "Python at the level of loops" in table
+    assert all(row.startswith("| ") for row in table.split("\n"))  # a line break would end the table
+
+
+def test_the_map_names_a_lesson_that_was_not_recorded_yet():
+    *recorded, last = [path.stem for path in series.lesson_paths()]
+    rows = speed.lesson_map(dict.fromkeys(recorded, 61.0)).split("\n")
+    [row] = [row for row in rows if f"({last}.ipynb)" in row]
+    assert row.endswith("| not measured yet |")
+    assert "(00_tensors_in_ten_minutes.ipynb)" in rows[2]  # the first lesson, below the two lines of the header
+    assert rows[-1].endswith(f"| {speed.describe_seconds(61.0 * len(recorded))} |")
+
+
+WRONG_MIRRORS = {
+    "upside down": (lambda picture: picture[::-1], "stands on its head"),
+    "both": (lambda picture: [row[::-1] for row in picture[::-1]], "their order too"),
+    "rows as columns": (lambda picture: list(zip(*picture, strict=True)), "rows have become columns"),
+    "as it was": (lambda picture: picture, "nothing has changed"),
+    "a number": (lambda picture: 3, "turn each of them"),
+    "nothing": (lambda picture: None, "return"),
+}
+
+
+@pytest.mark.parametrize(("answer", "hint"), WRONG_MIRRORS.values(), ids=WRONG_MIRRORS)
+def test_the_check_on_the_start_page_says_what_is_wrong(answer, hint):
+    with pytest.raises(CheckFailed, match=f"hint:.*{hint}"):
+        start_page.mirror(answer)
+
+
+def test_the_check_on_the_start_page_passes_a_right_answer(capsys):
+    start_page.mirror(lambda picture: [list(reversed(row)) for row in picture])
+    assert capsys.readouterr().out.startswith("✓ mirror")
+
+
+def test_the_start_page_leads_to_the_first_lesson():
+    cells = nbformat.read(series.START, as_version=4).cells
+    assert f"]({series.lesson_paths()[0].name})" in cells[-1].source.split("\n")[-1]
 
 
 def test_the_committed_start_page_shows_a_machine_that_is_ready_and_the_map():
     notebook = nbformat.read(series.START, as_version=4)
     outputs = str([cell.outputs for cell in notebook.cells if cell.cell_type == "code"])
     assert "This machine is ready" in outputs and "predicted run time here" in outputs
-    assert "✓ softmax" in outputs and "hint:" in outputs
+    assert "✓ mirror" in outputs and "hint:" in outputs

@@ -325,3 +325,16 @@ def test_the_seed_decides_which_units_are_dropped():
         assert torch.equal(outputs[0], outputs[1])
         has_dropout = any(isinstance(layer, nn.Dropout) for layer in model.modules())
         assert torch.equal(outputs[0], outputs[2]) != has_dropout
+
+
+def test_the_work_of_a_network_is_what_one_counts_by_hand():
+    small = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(338, 10)).train()
+    assert models.count_work(small) == {
+        "parameters": 20 + 3390,
+        "multiplications": 9 * 2 * 26 * 26 + 3380,
+        "numbers written": 2 * 26 * 26 + 2 * 26 * 26 + 338 + 10,
+    }
+    assert small.training
+    work = models.count_work(models.FashionCNN())
+    assert work["parameters"] == PARAMETERS["FashionCNN"]
+    assert work["multiplications"] == 225_792 + 3_612_672 + 3136 * 128 + 1280

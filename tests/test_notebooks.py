@@ -13,10 +13,11 @@ from build_tools import exercises, series
 from helpers import config
 from helpers.results import COLUMNS, read_results
 
-LESSONS = series.lesson_paths()
+LESSONS = series.lesson_paths()  # with the appendices
 NAMES = [path.stem for path in LESSONS]
+NUMBERED = [series.lesson_path(name) for name in config.LESSONS]
 EXECUTED = [series.START, *LESSONS, *exercises.solution_paths()]
-ALL = [*EXECUTED, *(exercises.EXERCISES / path.name for path in LESSONS)]
+ALL = [*EXECUTED, *(exercises.EXERCISES / path.name for path in NUMBERED)]
 
 
 def read(path):
@@ -43,9 +44,16 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def number_of(path):
+    """Return how the title of a lesson or an appendix begins: its two digits, or "Appendix" and its letter."""
+    word, letter = path.stem.split("_")[:2]
+    return f"Appendix {letter.upper()}" if word == "appendix" else word
+
+
 def test_the_lessons_are_there_and_numbered_in_order():
-    assert all(path.is_file() for path in LESSONS) and len(LESSONS) >= 7
-    assert sorted(NAMES) == NAMES and len({name[:2] for name in NAMES}) == len(NAMES)
+    assert all(path.is_file() for path in LESSONS) and len(NUMBERED) >= 7
+    numbers = [number_of(path) for path in LESSONS]
+    assert sorted(numbers) == numbers and len(set(numbers)) == len(numbers)
 
 
 @pytest.mark.parametrize("path", EXECUTED, ids=name_of)
@@ -91,9 +99,24 @@ def test_a_notebook_is_small_and_its_metadata_is_plain(path):
     assert set(notebook.metadata) == {"kernelspec", "language_info", "series"}
     allowed = {"nbval-check-output", "nbval-ignore-output", "nbval-skip", "raises-exception"}
     for cell in notebook.cells:
-        assert set(cell.metadata) <= {"tags", "jupyter", "nbgrader" if path.parent == exercises.SOLUTIONS else "slideshow"}
+        of_its_kind = "nbgrader" if path.parent == exercises.SOLUTIONS else "slideshow"
+        assert set(cell.metadata) <= {"tags", "jupyter", of_its_kind}
         assert cell.metadata.get("jupyter", {"source_hidden": True}) == {"source_hidden": True}
         assert set(cell.metadata.get("tags", [])) <= allowed
+
+
+# Recorded before figures were described; the next recording brings the words.
+WITHOUT_WORDS = {f"{name}.ipynb" for name in ("03_cnn_dropout", "04_batchnorm_cnn")}
+
+
+@pytest.mark.parametrize("path", EXECUTED, ids=name_of)
+def test_every_figure_says_in_words_what_it_shows(path):
+    outputs = [output for cell in code_cells(read(path)) for output in cell.outputs]
+    figures = [output for output in outputs if "image/png" in output.get("data", {})]
+    described = [
+        figure.metadata.get("image/png", {}).get("alt", "a figure").rstrip(".") != "a figure" for figure in figures
+    ]
+    assert all(described) != (path.name in WITHOUT_WORDS and bool(figures))
 
 
 @pytest.mark.parametrize("path", EXECUTED, ids=name_of)
@@ -106,10 +129,10 @@ def test_no_notebook_branches_on_the_short_mode(path):
 def test_a_lesson_has_its_form(path):
     notebook = read(path)
     first, last = notebook.cells[0].source, notebook.cells[-1].source
-    assert first.startswith(f"# {path.stem[:2]} · ")
+    assert first.startswith(f"# {number_of(path)} · ")
     assert 3 <= len(re.findall(r"^- ", first, flags=re.MULTILINE)) <= 5
     assert "**You will be able to**" in first and "**You need first**" in first
-    assert "## Summary" in last and "## Exercises" in last
+    assert "## Summary" in last and ("## Exercises" in last) == (path in NUMBERED)
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert text.count("**Before you run it:**") >= 3
     code = "\n".join(cell.source for cell in code_cells(notebook))
@@ -148,13 +171,14 @@ def test_links_between_pages_resolve(path):
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_links_to_a_notebook_carry_its_title(path):
-    links = re.findall(r"\[((?:Exercises |Solutions )?\d\d · [^\]]+)\]\(([^)]+\.ipynb)\)", text_of(path))
+    titles = r"(?:(?:Exercises |Solutions )?\d\d|Appendix [A-Z]) · [^\]]+"
+    links = re.findall(rf"\[({titles})\]\(([^)]+\.ipynb)\)", text_of(path))
     for label, target in links:
         title = read(path.parent / target).cells[0].source.split("\n")[0].removeprefix("# ")
         assert label.replace("Solutions", "Exercises") == title
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+@pytest.mark.parametrize("path", NUMBERED, ids=config.LESSONS)
 def test_every_objective_is_tied_to_exercises_and_every_exercise_to_an_objective(path):
     first = read(path).cells[0].source
     objectives = [line.strip(" ;.") for line in re.findall(r"^- (.+)$", first, flags=re.MULTILINE)]
@@ -168,13 +192,19 @@ def test_every_objective_is_tied_to_exercises_and_every_exercise_to_an_objective
     assert tied == set(numbers)
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+@pytest.mark.parametrize("path", NUMBERED, ids=config.LESSONS)
 def test_lessons_link_to_their_neighbours(path):
     last = read(path).cells[-1].source
-    position = LESSONS.index(path)
-    for neighbour in LESSONS[max(position - 1, 0) : position + 2]:
+    position = NUMBERED.index(path)
+    for neighbour in NUMBERED[max(position - 1, 0) : position + 2]:
         if neighbour != path:
             assert f"({neighbour.name})" in last
+
+
+@pytest.mark.parametrize("name", config.APPENDICES)
+def test_an_appendix_and_a_lesson_link_to_each_other(name):
+    last = read(series.lesson_path(name)).cells[-1].source
+    assert any(f"({path.name})" in last and f"({name}.ipynb)" in text_of(path) for path in NUMBERED)
 
 
 def test_every_lesson_that_records_a_model_is_among_the_recorded_results():
@@ -213,6 +243,7 @@ def test_recorded_results_stand_in_the_outputs_of_their_lesson(entry):
 def test_the_readme_says_what_was_recorded():
     readme = series.README.read_text(encoding="utf-8")
     assert series.between(readme, "results", f"\n{series.readme_results()}\n") == readme
+    assert series.between(readme, "lessons", f"\n{series.lessons_table()}\n") == readme
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=NAMES)

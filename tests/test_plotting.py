@@ -195,3 +195,99 @@ def test_confidences_without_a_wrong_answer_are_drawn_all_the_same():
     probabilities = np.eye(10)
     _, by_class = plotting.plot_confidence(np.arange(10), np.arange(10), probabilities)
     assert [len(drawn.get_xdata()) for drawn in by_class.lines] == [10, 0]
+
+
+def test_error_maps_share_one_colour_scale_and_name_the_most_frequent_error(six_samples):
+    labels, predictions = six_samples
+    sound = (labels, np.where(labels == 4, predictions, labels), None)  # one error is left, Coat → Pullover
+    many, one = plotting.plot_error_maps({"a": (labels, predictions), "b": sound})
+    assert many.images[0].get_clim() == one.images[0].get_clim() == (0, 2)
+    drawn = many.images[0].get_array()
+    assert drawn.mask.sum() == 10 and drawn[6, 0] == 2 and drawn[0, 6] == 0
+    assert cell_texts(many) == {(6, 0): "2"} and cell_texts(one) == {(4, 2): "1"}
+    assert many.get_title() == "a: 3 errors\nmost: Shirt → T-shirt/top"
+    assert one.get_title() == "b: 1 errors\nmost: Coat → Pullover"
+    assert (many.get_ylabel(), many.get_xlabel()) == ("true class", "predicted class")
+
+
+def test_a_reliability_diagram_has_marks_by_images_and_wilson_intervals(ax):
+    table = pd.DataFrame({"images": [4, 396], "confidence": [0.5, 0.9], "accuracy": [0.0, 0.75]})
+    assert plotting.plot_reliability(table, ax=ax) is ax
+    [marks] = [found for found in ax.collections if len(found.get_offsets()) == 2 and len(found.get_sizes()) == 2]
+    assert np.allclose(marks.get_offsets(), [[50, 0], [90, 75]])
+    assert marks.get_sizes()[1] == pytest.approx(99 * marks.get_sizes()[0])
+    [bars] = ax.containers
+    (low, high), (low_many, high_many) = (segment[:, 1] for segment in bars.lines[2][0].get_segments())
+    # 0 of 4 and 297 of 396, with z = 1.96.
+    assert (low, high) == pytest.approx((0, 48.99), abs=0.01)
+    assert (low_many, high_many) == pytest.approx((70.50, 79.01), abs=0.01)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("mean confidence (%)", "share of right answers (%)")
+
+
+def test_disagreements_are_drawn_with_both_classes(ax):
+    images = torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
+    axes = plotting.plot_disagreements(images, np.array([6, 4, 1]), np.array([6, 2, 3]))
+    assert [ax.get_title() for ax in axes] == ["you: Pullover\nlabel: Coat", "you: Dress\nlabel: Trouser"]
+    assert len(plotting.plot_disagreements(images, np.array([6, 4, 1]), np.array([6, 2, 3]), most=1)) == 1
+
+
+def test_a_map_of_pictures_puts_each_at_its_point_and_leaves_out_what_would_hide_an_earlier_one(ax):
+    levels = torch.tensor([16, 32, 48, 64], dtype=torch.uint8)
+    images = levels[:, None, None, None].expand(4, 1, 28, 28)
+    points = np.array([[0.0, 0.0], [5.0, 1.0], [5.0, 0.99], [0.0, 1.0]])
+    drawn = plotting.plot_picture_map(images, points, side=100, ax=ax).images[0].get_array()
+    assert (drawn[90, 10], drawn[10, 90], drawn[10, 10], drawn[90, 90]) == (16, 32, 64, 0)
+    assert (drawn == 32).sum() == 28 * 28 and not (drawn == 48).any()
+    assert ax.get_title() == "3 of 4 images drawn"
+
+
+LADDER = pd.DataFrame(
+    {"time": [100.0, 40.0], "accuracies": [[90.0, 91.0, 92.0], [92.0, 92.5, 93.0]], "mean": [91.0, 92.5]},
+    index=["slow", "quick"],
+)
+
+
+def test_the_ladder_shows_the_time_and_every_seed_of_every_rung():
+    left, right = plotting.plot_ladder(LADDER)
+    assert [bar.get_width() for bar in left.patches] == [100, 40]
+    assert [text.get_text().strip() for text in left.texts] == ["100 s", "40 s"]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["slow", "quick"]
+    seeds = [line.get_xdata().tolist() for line in right.lines if line.get_marker() == "o"]
+    assert seeds == LADDER["accuracies"].tolist()
+    assert right.get_label().endswith("slow 91.00 (90.00 to 92.00); quick 92.50 (92.00 to 93.00)")
+    [means] = [line for line in right.lines if line.get_label() == "mean of the seeds"]
+    assert means.get_xdata().tolist() == [91, 92.5]
+    assert [text.get_text() for text in right.texts] == ["91.00", "92.50"]
+    # The legend stands above the Axes, where it hides no point.
+    right.figure.canvas.draw()
+    assert right.get_legend().get_window_extent().y0 >= right.get_window_extent().y1 - 1
+
+
+RACE = pd.DataFrame(
+    [["quick", 10, 80.0], ["good", 50, 92.0], ["good", 50, 93.0], ["poor", 60, 91.0], ["best", 400, 94.0]],
+    columns=["recipe", "seconds", "accuracy"],
+)
+
+
+def test_a_recipe_is_unbeaten_if_none_is_as_good_and_better_in_one_respect():
+    table = pd.DataFrame({"seconds": [10, 50, 60, 50, 10, 70], "accuracy": [80, 92.5, 92.5, 90, 80, 95]})
+    assert plotting.is_unbeaten(table).tolist() == [True, True, False, False, True, True]
+
+
+def test_the_race_names_every_recipe_beside_its_point_and_joins_the_unbeaten():
+    _, ax = plt.subplots(figsize=(10, 5))
+    plotting.plot_race(RACE, own=(45.0, 92.2), ax=ax)
+    assert sorted(text.get_text() for text in ax.texts) == ["best", "good", "poor", "quick"]
+    [edge] = [line for line in ax.lines if str(line.get_label()).startswith("edge")]
+    assert edge.get_xydata().tolist() == [[10, 80], [50, 92.5], [400, 94]]
+    labels = [str(container.get_label()).split(" (")[0] for container in ax.containers]
+    shown = [container.lines[0].get_xydata().tolist() for container in ax.containers]
+    assert dict(zip(labels, shown, strict=True)) == {
+        "on the edge": [[10, 80], [50, 92.5], [400, 94]],
+        "beaten by another": [[60, 91]],
+    }
+    [star] = [line for line in ax.lines if line.get_marker() == "*"]
+    assert star.get_xydata().tolist() == [[45, 92.2]]
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])

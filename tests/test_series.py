@@ -1,11 +1,17 @@
 """The command that executes the lessons: progress, executed copies, failures, start page, and the pages' tables."""
 
+import base64
+import io
 import json
+import re
 import sys
 
+import nbclient
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
 
 from build_tools import series
 from helpers.results import COLUMNS
@@ -21,6 +27,7 @@ def lessons(tmp_path, monkeypatch):
     monkeypatch.setattr(series.config, "NOTEBOOKS_DIR", folder)
     monkeypatch.setattr(series.config, "RUNS_DIR", tmp_path / "runs")
     monkeypatch.setattr(series.config, "LESSONS", [])
+    monkeypatch.setattr(series.config, "APPENDICES", [])
     monkeypatch.setattr(series.config, "FAST", False)
     monkeypatch.setattr(series, "COPIES", tmp_path / "runs" / "notebooks")
     monkeypatch.setattr(series, "TIMES_OF_THIS_RUN", tmp_path / "runs" / "run_times.json")
@@ -29,11 +36,12 @@ def lessons(tmp_path, monkeypatch):
     monkeypatch.setattr(series, "START", folder / "00_start_here.ipynb")
     monkeypatch.setattr(series, "RESULTS", folder / "results.json")
     monkeypatch.setattr(series, "RUN_TIMES", folder / "run_times.json")
+    monkeypatch.setattr(series, "SCOREBOARD", folder / "scoreboard.svg")
     monkeypatch.setattr(series, "fetch", lambda: "data are here")
     monkeypatch.setattr(series, "steps_per_second", lambda: {"MLP": 200.5})
 
     def add(name, *code):
-        opening = new_markdown_cell("# Title\n<!--run-time-->?<!--/run-time--> on two cores.")
+        opening = new_markdown_cell("# Title\nWhy?\n\n<!--run-time-->?<!--/run-time--> on two cores.")
         notebook = new_notebook(cells=[opening, *map(new_code_cell, code)])
         nbformat.write(notebook, folder / f"{name}.ipynb")
         if folder / f"{name}.ipynb" != series.START:
@@ -48,7 +56,9 @@ def test_publishing_writes_outputs_run_times_results_and_readme(lessons, tmp_pat
     path = lessons("01_first", "print(1 + 1)", save)
     show = "import json; recorded = json.load(open('run_times.json'))"
     start = lessons("00_start_here", show, "print(list(recorded['seconds']), recorded['steps_per_second'])")
-    series.README.write_text("before <!--results-->old<!--/results--> after")
+    series.README.write_text(
+        "before <!--picture--><!--/picture--><!--lessons--><!--/lessons--> <!--results-->old<!--/results--> after"
+    )
     series.INSTRUCTORS.write_text("before <!--run-times-->old<!--/run-times--> after")
     series.COPIES.mkdir(parents=True)
     series.publish()
@@ -60,6 +70,9 @@ def test_publishing_writes_outputs_run_times_results_and_readme(lessons, tmp_pat
     readme = series.README.read_text()
     assert readme.startswith("before") and readme.endswith("after") and "old" not in readme
     assert "| 02_x | MLP | 535,818 | 50,000 | 12 | 21 | 90.39% | 89.54% | 0.3127 |" in readme
+    assert "| [Title](notebooks/01_first.ipynb) | Why? | – | 10 seconds | – |" in readme
+    shown = re.search(r"!\[(The scoreboard.*people 1,000 images: 83.5.*)\]\(notebooks/scoreboard.svg\)", readme)
+    assert shown and "<svg" in series.SCOREBOARD.read_text()
     assert "cell  1 of 2  print(1 + 1)" in capsys.readouterr().out
     guide = series.INSTRUCTORS.read_text()
     assert guide.startswith("before") and guide.endswith("after") and "old" not in guide
@@ -72,8 +85,8 @@ def test_publishing_writes_outputs_run_times_results_and_readme(lessons, tmp_pat
 
 
 def test_one_lesson_is_recorded_anew_and_the_others_stay(lessons, tmp_path):
-    save = f"import pathlib; pathlib.Path(r'{tmp_path}/runs/results.json').write_text('[]')"
-    one, two = lessons("01_first", "print(1)", save), lessons("02_second", "print(2)")
+    save = f"import json, pathlib; pathlib.Path(r'{tmp_path}/runs/results.json').write_text(json.dumps([{ENTRY}]))"
+    one, two = lessons("01_first", "print(1)"), lessons("02_x", "print(2)", save)
     lessons("00_start_here", "print(0)")
     for page in (series.README, series.INSTRUCTORS):
         page.write_text("<!--results--><!--/results--><!--run-times--><!--/run-times-->")
@@ -82,17 +95,36 @@ def test_one_lesson_is_recorded_anew_and_the_others_stay(lessons, tmp_path):
     first_times, first = json.loads(series.RUN_TIMES.read_text()), two.read_text()
     lessons("00_a_new_one", "print(3)")
     series.config.LESSONS.sort()
+    series.results_path().unlink()
     series.publish(["00_a_new_one", "01_first"])
+    assert json.loads(series.RESULTS.read_text()) == [ENTRY]
     assert two.read_text() == first
     assert nbformat.read(one, as_version=4).cells[1].outputs[0].text == "1\n"
     times = json.loads(series.RUN_TIMES.read_text())
-    assert list(times["seconds"]) == ["00_a_new_one", "01_first", "02_second"]
-    assert times["seconds"]["02_second"] == first_times["seconds"]["02_second"]
+    assert list(times["seconds"]) == ["00_a_new_one", "01_first", "02_x"]
+    assert times["seconds"]["02_x"] == first_times["seconds"]["02_x"]
     assert times["steps_per_second"] == first_times["steps_per_second"]
     # What another machine has recorded is not mixed with outputs of this one.
     series.RUN_TIMES.write_text(json.dumps(times | {"processor": "64 cores"}))
     with pytest.raises(SystemExit, match=r"another machine: processor .* instead of 64 cores"):
         series.publish(["01_first"])
+
+
+def test_pictures_are_kept_small_and_look_the_same(lessons):
+    draw = (
+        "import matplotlib.pyplot as plt, numpy as np\n"
+        "x = np.linspace(0, 6, 50)\n_ = plt.plot(x, np.sin(x), linewidth=8, alpha=0.7)\n_ = plt.title('A wave')"
+    )
+    path = lessons("01_first", draw)
+    series.execute(path)
+    [output] = nbformat.read(series.executed_copy(path), as_version=4).cells[1].outputs
+    stored = output.data["image/png"]
+    as_before = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(as_before, kernel_name="python3", startup_timeout=300).execute()
+    drawn = as_before.cells[1].outputs[0].data["image/png"]
+    assert len(stored) < 0.7 * len(drawn)
+    a, b = (np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"), float) for png in (stored, drawn))
+    assert a.shape == b.shape and np.abs(a - b).mean() < 1 and np.abs(a - b).max() < 40
 
 
 def test_a_short_run_measures_no_speed(lessons, monkeypatch):
@@ -170,9 +202,9 @@ def test_a_claim_that_came_out_otherwise_ends_no_run_and_is_named_at_its_end(les
     lessons(
         "01_first", "from helpers.results import claim", "score = 0.3\nclaim('Up.', holds=score > 0.5)", "print('on')"
     )
-    lessons("02_second", "from helpers.results import claim\nclaim('Down.', holds=True)")
+    lessons("02_x", "from helpers.results import claim\nclaim('Down.', holds=True)")
     series.COPIES.mkdir(parents=True)
-    assert set(series.run()) == {"01_first", "02_second"}
+    assert set(series.run()) == {"01_first", "02_x"}
     last = capsys.readouterr().out.split("Claims that did not hold")[1].splitlines()
     assert last[-1] == "  01_first: Up. Found: score = 0.3." and "Down" not in "".join(last)
 

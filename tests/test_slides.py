@@ -1,6 +1,7 @@
 """The slides: every cell has its place, the rule does what it says, and the built page shows all of it."""
 
 import re
+from html import unescape
 
 import nbformat
 import pytest
@@ -79,6 +80,7 @@ def test_a_type_set_by_hand_is_kept():
 def test_stamping_changes_slide_types_only(tmp_path, monkeypatch):
     monkeypatch.setattr(series.config, "NOTEBOOKS_DIR", tmp_path)
     monkeypatch.setattr(series.config, "LESSONS", [LESSONS[0].stem])
+    monkeypatch.setattr(series.config, "APPENDICES", [])
     before = nbformat.read(LESSONS[0], as_version=4)
     for cell in before.cells:
         cell.metadata.pop("slideshow", None)
@@ -92,7 +94,7 @@ def test_stamping_changes_slide_types_only(tmp_path, monkeypatch):
 @pytest.mark.parametrize("local", [False, True])
 def test_the_built_page_has_a_section_for_every_slide(local, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(slides, "OUT", tmp_path / "slides")
-    monkeypatch.setattr(series, "lesson_paths", lambda: LESSONS[:1])
+    monkeypatch.setattr(series, "lesson_paths", lambda: LESSONS[:2])
     if local:
         (tmp_path / "slides" / "node_modules" / "reveal.js").mkdir(parents=True)
     slides.build()
@@ -102,10 +104,18 @@ def test_the_built_page_has_a_section_for_every_slide(local, tmp_path, monkeypat
     # reveal.js wants a section around each slide and its subslides, and one for each of them.
     assert len(re.findall("<section", page)) == 2 * types.count("slide") + types.count("subslide") > 20
     assert len(re.findall('<div class="fragment"', page)) == types.count("fragment")
-    images = re.findall(r'<img[^>]+src="data:image/png', page)
-    assert len(images) == str(notebook).count("'image/png'") > 5
+    figures = [
+        output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
+    ]
+    words = re.findall(r'<img alt="([^"]*)"[^>]+src="data:image/png', page)
+    assert [unescape(text) for text in words] == [figure.metadata["image/png"]["alt"] for figure in figures]
+    assert len(words) > 5
     loaded = re.findall(r'(?:src|href)="([^"]+\.(?:js|css)[^"]*)"', page)
     assert len(loaded) >= 5
     assert all(address.startswith("node_modules/" if local else "https://") for address in loaded)
-    assert 'href="02_mlp_baseline.html"' in page and ".ipynb" not in re.sub(r"<code>.*?</code>", "", page)
+    assert (
+        f'href="{LESSONS[1].stem}.html"' in page
+        and "00_start_here.html" not in page
+        and ".ipynb" not in re.sub(r"<code>.*?</code>", "", page)
+    )
     assert ("without a network" if local else "need the network") in capsys.readouterr().out

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from IPython.core.pylabtools import print_figure
+from ipywidgets import VBox
+from matplotlib.figure import Figure
 from torch.utils.data import TensorDataset
 
-from helpers import plotting, widgets
+from helpers import plotting, results, widgets
 from helpers.config import CLASS_NAMES
 from helpers.evaluation import Predictions
 from helpers.models import BatchNormCNN, FashionNet
@@ -171,3 +173,77 @@ def test_an_answer_takes_less_than_a_third_of_a_second(widget, name):
         torch.set_num_threads(threads)
     # The first change pays for warming up.
     assert max(min(seconds[1::2]), min(seconds[2::2])) < ANSWER_LIMIT, [f"{value:.2f}" for value in seconds]
+
+
+@pytest.fixture
+def labelled(home, monkeypatch):
+    """Show the widget that asks for labels, of six images with the classes 0 to 5, and give its parts by name."""
+    images = torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    shown = []
+    monkeypatch.setattr(widgets, "display", shown.append)
+
+    def start():
+        shown.clear()
+        assert widgets.label_images(images, torch.arange(6)) is None
+        [box] = [item for item in shown if isinstance(item, VBox)]
+        place, field, (_, names), (back, afresh), _ = (getattr(part, "children", part) for part in box.children)
+        parts = {"place": place, "field": field, "back": back, "afresh": afresh, "names": names}
+        return parts | {button.description: button for button in names.children}
+
+    start.words = lambda: [item.data for item in shown if hasattr(item, "data")]
+    start.shown = shown
+    return start
+
+
+def test_digits_and_buttons_label_one_image_after_the_other_and_all_is_kept(labelled):
+    parts = labelled()
+    assert parts["place"].value == "<b>1 of 6</b>" and parts["back"].disabled and parts["afresh"].disabled
+    parts["field"].value = "3"
+    parts["8 · Bag"].click()
+    assert parts["field"].value == "38"
+    assert parts["place"].value == "<b>3 of 6</b>, the last answer was 8, Bag"
+    parts["field"].value = "38x"
+    assert parts["place"].value.startswith("<b>3 of 6</b>")
+    parts["field"].value = "348"
+    assert parts["field"].value == "38"
+    parts["back"].click()
+    assert parts["field"].value == "3"
+    assert labelled()["field"].value == "3"  # after a restart
+    assert labelled.words() == []  # no truth before the end
+    assert results.scoreboard()["name"].tolist() == ["people"]
+
+
+def test_at_the_end_the_result_is_shown_and_kept_and_a_second_attempt_is_not(labelled):
+    parts = labelled()
+    parts["field"].value = "012399"
+    assert "**4 of 6**" in labelled.words()[0]
+    assert "either may be wrong" in labelled.words()[-1]
+    [table] = [item for item in labelled.shown if hasattr(item, "columns")]
+    assert table.to_numpy().tolist() == [["Ankle boot", "Sandal", 1], ["Ankle boot", "Coat", 1]]
+    [figure] = [item for item in labelled.shown if isinstance(item, Figure)]
+    drawn = ["you: Ankle boot\nlabel: Coat", "you: Ankle boot\nlabel: Sandal"]
+    assert [ax.get_title() for ax in figure.axes[:2]] == drawn
+    assert parts["field"].disabled and parts["back"].disabled and not plt.get_fignums()
+
+    again = labelled()  # a restart shows the result once more
+    assert "**4 of 6**" in labelled.words()[0]
+    again["afresh"].click()
+    assert again["field"].value == "012399" and "really forget" in again["afresh"].description
+    again["afresh"].click()
+    assert again["field"].value == "" and not again["field"].disabled
+    again["field"].value = "012345"
+    assert "keeps your first attempt" in "".join(labelled.words())
+    you = results.scoreboard().set_index("name").loc["you"]
+    assert (you["right"], you["images"]) == (4, 6)
+
+
+def test_starting_afresh_before_the_end_is_still_the_first_attempt(labelled):
+    parts = labelled()
+    parts["field"].value = "99"
+    parts["afresh"].click()
+    parts["field"].value = "993"  # whoever goes on typing did not mean it
+    assert parts["afresh"].description == "start afresh"
+    parts["afresh"].click()
+    parts["afresh"].click()
+    parts["field"].value = "012345"
+    assert results.scoreboard().set_index("name").loc["you", "right"] == 6

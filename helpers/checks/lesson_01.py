@@ -31,68 +31,94 @@ def _hint_for(seen: torch.Tensor, mistakes: list[tuple[torch.Tensor, str]], othe
     return next((hint for wrong, hint in mistakes if torch.allclose(seen, wrong, atol=1e-2)), otherwise)
 
 
-def describe(answer: Callable) -> None:
-    """Check a description of images: a dict of shape, dtype, lowest and highest."""
-    grey = _random_images((8, 1, 28, 28), 3, 240, seed=0)
-    grey[0] = 100
-    colour = _random_images((3, 3, 20, 32), 10, 250, seed=1).double() / 255
-    for images in (grey, colour, normalize(_random_images((1, 1, 28, 28), 20, 250, seed=2))):
-        seen = call(answer, images)
-        if not isinstance(seen, dict) or {"shape", "dtype", "lowest", "highest"} - set(seen):
-            found = f"{type(seen).__name__} {short(seen)}"
-            raise cross("what describe returns", found, "a dict with four keys", "compare the keys with the example")
-        shape = tuple(seen["shape"]) if isinstance(seen["shape"], (tuple, list)) else short(seen["shape"])
-        if shape != tuple(images.shape):
-            hint = "the first dimension of a batch counts its images, then come channels, rows and columns"
-            raise cross("the shape", shape, tuple(images.shape), hint)
-        if str(seen["dtype"]).removeprefix("torch.") != str(images.dtype).removeprefix("torch."):
-            hint = "not the kind of object, but the type of its numbers, as they came; a tensor has an attribute for it"
-            raise cross("the dtype", short(seen["dtype"]), images.dtype, hint)
-        for key, function in (("lowest", torch.min), ("highest", torch.max)):
-            right, of_first = function(images).item(), function(images[0]).item()
-            number = as_number(f"the {key} value", seen[key])
-            if not math.isclose(number, right, rel_tol=1e-5):
-                hint = "look at all pixels of these images; not all images reach from 0 to 255"
-                if number == of_first:
-                    hint = "this belongs to the first image; what do the other images hold?"
-                elif images.is_floating_point() and number in (math.trunc(right), round(right)):
-                    hint = "a whole number has lost what stood after the point; .item() keeps it"
-                raise cross(f"the {key} value of {images.dtype} images", f"{number:.4g}", f"{right:.4g}", hint)
-    tick("describe: right for bytes, for colour images from 0 to 1, and for one normalised image.")
+def _nearest_reference(delivered: torch.Tensor, means: torch.Tensor) -> list[int]:
+    """Return the classes whose delivered mean lies nearer to the reference of another class than to its own."""
+    nearest = torch.cdist(delivered.flatten(1).double(), means.flatten(1).double()).argmin(dim=1)
+    return [number for number, best in enumerate(nearest.tolist()) if best != number]
 
 
-def class_means(answer: Callable) -> None:
-    """Check mean images by class, float32 (10, H, W), zeros for a class without images."""
-    generator = torch.Generator().manual_seed(3)
-    for size, counts in [((28, 28), [2] * 6 + [17, 2, 2, 7]), ((20, 28), [1, 2, 0, 2, 3, 0, 4]), ((9, 9), [0, 1])]:
-        labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-        labels = labels[torch.randperm(len(labels), generator=generator)]
-        images = _random_images((len(labels), 1, *size), 100, 255, seed=len(labels))
-        counts = torch.bincount(labels, minlength=10).view(10, 1, 1)
-        sums = torch.zeros(10, *size, dtype=torch.float64).index_add(0, labels, images[:, 0].double())
-        expected = sums / counts.clamp(min=1)
-        result = call(answer, images, labels)
-        hint = "one picture, in rows and columns, for each of the ten classes, also for one that is missing here"
-        if tuple(getattr(result, "shape", ())) == (10, 1, *size):
-            hint = "ten pictures in rows and columns are asked for, without the dimension of the channel"
-        seen = as_tensor("class_means(images, labels)", result, expected, hint)
-        if seen[counts.flatten() == 0].isnan().any():
-            hint = "the mean of no numbers is 0 / 0; ask first whether there are any"
-            raise cross("the mean image of a class without images", "NaN", "zeros", hint)
-        if not torch.allclose(seen, expected, atol=1e-2):
-            in_blocks = images.double().view(10, -1, *size).mean(dim=1) if len(labels) % 10 == 0 else sums
-            divide = "classes differ in size; which number turns the sum of each into its mean?"
-            mistakes = [
-                *((sums / n, divide) for n in (1, len(labels), len(labels) / 10)),
-                (expected.floor(), "a mean need not be whole; which dtype holds what stands after the point?"),
-                (expected / 255, "grey levels from 0 to 255 are asked for; where did you scale them?"),
-                (in_blocks, "you took the images in blocks; they are not sorted by class, only the labels tell"),
-                (sums % 256 / counts.clamp(min=1), "a byte starts again from 0 after 255; which dtype can hold a sum?"),
-            ]
-            hint = _hint_for(seen, mistakes, "take the images of one class, then the mean over them at each pixel")
-            worst = int((seen - expected).abs().amax(dim=(1, 2)).argmax())
-            raise cross(f"the first row of mean image {worst}", short(seen[worst, 0]), short(expected[worst, 0]), hint)
-    tick("class_means: right for mixed and unequal classes; a class without images gives zeros, not NaN.")
+def exchanged(answer: Callable) -> None:
+    """Check that two classes with exchanged labels are found by their mean images."""
+    for seed, (height, width), pair in [(1, (28, 28), (3, 8)), (2, (20, 28), (0, 9)), (3, (28, 28), (2, 4))]:
+        generator = torch.Generator().manual_seed(seed)
+        # The references have nearly the same mean grey level; two that are not exchanged look alike.
+        means = 40.0 * torch.rand(10, height * width, generator=generator)
+        means[6] = means[5] + 35 * torch.rand(height * width, generator=generator)
+        levels = 150 + 0.5 * torch.randperm(10, generator=generator)[:, None]
+        means = (means - means.mean(dim=1, keepdim=True) + levels).reshape(10, height, width)
+        truth = torch.arange(10).repeat_interleave(torch.randint(80, 120, (10,), generator=generator))
+        truth = truth[torch.randperm(len(truth), generator=generator)]
+        noise = 90 * (torch.rand(len(truth), height, width, generator=generator) - 0.5)
+        # What one image has of other classes hides its own; in the mean of many it cancels out.
+        more, less = torch.randint(0, 10, (2, len(truth)), generator=generator)
+        images = means[truth] + 1.3 * (means[more] - means[less]) + noise
+        images = images.clamp(0, 255).to(torch.uint8)[:, None]
+        labels = truth.clone()
+        labels[truth == pair[0]], labels[truth == pair[1]] = pair[1], pair[0]
+
+        result = call(answer, images, labels, means)
+        try:
+            found = sorted({int(number) for number in torch.as_tensor(list(result)).flatten().tolist()})
+        except (TypeError, ValueError, RuntimeError, OverflowError, IndexError):
+            hint = "return the two class numbers, as a list, a tuple or a set"
+            raise cross("what exchanged returns", short(result), "two class numbers", hint) from None
+        if found == list(pair):
+            continue
+        of_class = [images[labels == number, 0] for number in range(10)]
+        levels = torch.stack([some.float().mean() for some in of_class])
+        in_bytes = torch.stack([some.sum(dim=0, dtype=torch.uint8) / len(some) for some in of_class])
+        apart = torch.cdist(means.flatten(1), means.flatten(1)).fill_diagonal_(torch.inf)
+        brightness = "one grey level per class says little; compare the mean images pixel by pixel"
+        alike = "these two look alike; that does not mean that somebody exchanged them"
+        mistakes = [
+            (_nearest_reference(levels[:, None], means.mean(dim=(1, 2))[:, None]), brightness),
+            (_nearest_reference(torch.stack([some[0] for some in of_class]), means), "one image is not its class"),
+            (_nearest_reference(in_bytes, means), "a byte starts again from 0 after 255; which dtype can hold a sum?"),
+            (sorted(divmod(int(apart.argmin()), 10)), alike),
+            ([], "each class matches itself; are your means those of the delivery, or the references once more?"),
+        ]
+        hint = next((words for wrong, words in mistakes if wrong == found), None)
+        if hint is None and len(found) != 2:
+            hint = "two classes do not match their own reference; which numbers do they have?"
+        hint = hint or "which reference is the mean image of each delivered label nearest to?"
+        raise cross("the exchanged classes", short(found), list(pair), hint)
+    tick("exchanged: found in three deliveries, also where all classes are equally bright and two look alike.")
+
+
+def _wilson_width(right: int, images: int) -> float:
+    """Return how wide the 95 % Wilson interval is."""
+    z2 = 1.959963984540054**2
+    share = right / images
+    return 2 * math.sqrt(z2 * share * (1 - share) / images + z2**2 / (4 * images**2)) / (1 + z2 / images)
+
+
+def _images_needed(accuracy: float, width: float) -> int:
+    """Return the smallest number of images with an interval that is at most so wide."""
+    return next(n for n in range(1, 100_000) if _wilson_width(round(accuracy * n), n) <= width)
+
+
+def images_needed(answer: Callable) -> None:
+    """Check how many images make an interval of a given half width."""
+    for accuracy, half in [(0.8, 0.05), (0.9, 0.04), (0.5, 0.1), (1.0, 0.02)]:
+        number = as_number("images_needed", call(answer, accuracy, half))
+        right = _images_needed(accuracy, 2 * half)
+        if number == right:
+            continue
+        plain = 1.96**2 * accuracy * (1 - accuracy) / half**2
+        worst = _images_needed(0.5, 2 * half)
+        hint = "try numbers of images one after another; stop at the first whose interval is narrow enough"
+        if number == _images_needed(accuracy, half):
+            hint = "from the middle to one end it is half as wide as from end to end; which of the two did you compare?"
+        elif accuracy != 0.5 and number == worst:
+            hint = "the width depends on the accuracy too; where did your guess of it go?"
+        elif abs(number - plain) <= 1:
+            hint = "this is the textbook formula, not the Wilson interval; what does it say when all answers are right?"
+        elif abs(number - right) == 1:
+            hint = "one image beside it; is the interval of your number narrow enough, and that of one image less?"
+        elif number <= 1:
+            hint = "half_width is a fraction as 0.05, not 5; is low or high on the right side of the comparison?"
+        raise cross(f"images_needed({accuracy}, {half})", short(number), right, hint)
+    tick("images_needed: right for four plans, also for one in which every answer is expected to be right.")
 
 
 def normalize_parts(answer: Callable) -> None:

@@ -25,98 +25,171 @@ def _hint(seen: torch.Tensor | float, mistakes: list, otherwise: str) -> str:
     return next((hint for result, hint in mistakes if _equal(seen, result)), otherwise)
 
 
-def softmax(answer: Callable) -> None:
-    """Check a softmax of logits, float32 (N, C), written without PyTorch's own."""
+def loss_of_each(answer: Callable) -> None:
+    """Check the cross-entropy of each image, from logits, float32 (N, C), as far apart as some hundreds."""
     generator = torch.Generator().manual_seed(7)
-    for shape, scale in [((10, 10), 3.0), ((4, 10), 1.0), ((1, 6), 1.0), ((5, 3), 300.0)]:
+    for shape, scale in [((10, 10), 2.0), ((4, 10), 1.0), ((1, 6), 1.0), ((12, 3), 300.0)]:
         logits = scale * torch.randn(shape, generator=generator)
-        expected = logits.softmax(dim=1)
-        hint = "one probability for each logit; keepdim=True keeps a sum beside its row"
-        seen = as_tensor("softmax(logits)", call(answer, logits), expected, hint)
-        if seen.isnan().any():
-            hint = "exp of a large number is infinite, and 0/0 is NaN; what may each row take away before exp?"
-            raise cross(f"logits from {logits.min():.0f} to {logits.max():.0f}", "NaN", "numbers from 0 to 1", hint)
-        if not _equal(seen, expected):
-            e = logits.exp()
+        labels = torch.randint(shape[1], shape[:1], generator=generator)
+        labels[0] = logits[0].argmin()  # one image of which the model is sure and wrong
+        expected = F.cross_entropy(logits, labels, reduction="none")
+        hint = "one loss for each image, not their mean and not one for each class"
+        seen = as_tensor("loss_of_each(logits, labels)", call(answer, logits, labels), expected, hint)
+        what = f"the losses for logits from {logits.min():.0f} to {logits.max():.0f}"
+        if not seen.isfinite().all():
+            hint = "exp overflows, or p is rounded to 0 and ln 0 is taken; write ln p out before you compute p"
+            raise cross(what, short(seen), short(expected), hint)
+        if not _equal(seen / scale, expected / scale):
+            p = logits.softmax(dim=1)
+            of_truth = p[torch.arange(len(labels)), labels]
             mistakes = [
-                (logits.softmax(dim=0), "your columns sum to 1; over which dimension do the classes of one image run?"),
-                (e / e.sum(), "all rows together sum to 1; each image needs a sum of its own"),
+                (-expected, "the logarithm of a probability is below 0; a loss is not"),
+                (of_truth, "these are the probabilities of the true classes; where is the logarithm?"),
+                (1 - of_truth, "1 - p can never pass 1; the loss is to grow without limit as p goes to 0"),
+                (expected / torch.tensor(10.0).log(), "this is the logarithm to base 10; ln is torch.log"),
+                (expected / torch.tensor(2.0).log(), "this is the logarithm to base 2; ln is torch.log"),
+                (-p.max(dim=1).values.log(), "of which class is the probability: the answer, or the truth?"),
+                (F.cross_entropy(p, labels, reduction="none"), "softmax twice: logits go in, not probabilities"),
+            ]
+            if shape[0] == shape[1]:  # only then do both dimensions have one length
+                over_batch = -logits.log_softmax(dim=0)[torch.arange(len(labels)), labels]
+                mistakes.append((over_batch, "over which dimension do the classes of one image run?"))
+            otherwise = "minus ln of the probability that softmax gives to the true class of each image"
+            mistakes = [(result / scale, hint) for result, hint in mistakes]
+            raise cross(what, short(seen), short(expected), _hint(seen / scale, mistakes, otherwise))
+    tick("loss_of_each: the loss of every image, also where the model is very sure and wrong.")
+
+
+def gradient_of_first_layer(answer: Callable) -> None:
+    """Check the gradient of the first of two layers with ReLU between them, found without autograd."""
+    generator = torch.Generator().manual_seed(11)
+    for n, inputs, hidden, classes in [(6, 5, 4, 3), (1, 3, 7, 4), (20, 4, 8, 10)]:
+        x = torch.randn(n, inputs, generator=generator, dtype=torch.float64)
+        W1 = torch.randn(hidden, inputs, generator=generator, dtype=torch.float64)
+        W2 = torch.randn(classes, hidden, generator=generator, dtype=torch.float64)
+        labels = torch.randint(classes, (n,), generator=generator)
+        before = x @ W1.T
+        logits = before.relu() @ W2.T
+        of_logits = (logits.softmax(dim=1) - F.one_hot(labels, classes)) / n
+        expected = ((of_logits @ W2) * (before > 0)).T @ x
+        hint = f"a gradient has the shape of its weights: {hidden} hidden units, {inputs} inputs"
+        with torch.inference_mode():  # where backward() has nothing to follow
+            seen = as_tensor("gradient_of_first_layer(...)", call(answer, x, W1, W2, labels), expected, hint)
+        if not _equal(seen, expected):
+            without_truth = ((logits.softmax(dim=1) / n @ W2) * (before > 0)).T @ x
+            linear = ((x @ W1.T @ W2.T).softmax(dim=1) - F.one_hot(labels, classes)) / n
+            mistakes = [
+                (((of_logits @ W2).T @ x), "where ReLU gave 0, a weight moved a little still gives 0; what passes it?"),
+                ((linear @ W2).T @ x, "there is no ReLU in your network, neither forwards nor backwards"),
+                (expected * n, "the loss is the mean over the images; what became of 1/N?"),
+                (-expected, "the sign is turned round: the gradient points uphill, the step goes against it"),
+                (without_truth, "which logit must grow? Nothing in your gradient knows the labels"),
                 (
-                    e / e.sum(dim=1),
-                    "rows are not divided by their own sums; what does keepdim=True do to a sum's shape?",
+                    ((of_logits @ W2) * before.relu()).T @ x,
+                    "times 1 where the unit is on and 0 where off, not its value",
                 ),
             ]
-            hint = "each probability is exp(logit) over the sum of exp over the classes of the same image"
-            row = (seen - expected).abs().sum(dim=1).argmax()
-            raise cross(f"row {row} of the result", short(seen[row]), short(expected[row]), _hint(seen, mistakes, hint))
-    tick("softmax: every row sums to 1, and large logits do no harm.")
+            otherwise = "go backwards: gradient of the logits, of the hidden units, of what went into ReLU, of W1"
+            worst = (seen - expected).abs().argmax()
+            what = f"a weight's gradient, for {n} images"
+            numbers = f"{seen.flatten()[worst]:.4f}", f"{expected.flatten()[worst]:.4f}"
+            raise cross(what, *numbers, _hint(seen, mistakes, otherwise))
+    tick("gradient_of_first_layer: the same gradients as backward(), through ReLU and all.")
 
 
-_STEP_HINTS = {
+class _Watch(nn.Module):
+    """Pass its input on in training mode, nothing in evaluation mode, and note the most images in a pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.most = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.most = max(self.most, len(x))
+        return x if self.training else 0 * x
+
+
+_PIECES_HINTS = {
     "eval mode": "the model came in eval mode, as after a measurement; which line switches it back, and when?",
     "no zero_grad": "backward() adds to the gradients that are there; what becomes of those of the batch before?",
+    "cleared in each": "the gradients of all pieces must add up; when may they be cleared?",
+    "step in each": "the weights moved after every piece; there is to be one step for the whole batch",
+    "sum of means": "each piece gives its mean, and they were added up; what share of the batch is a piece?",
+    "unweighted": "a short last piece counts as much as the others; what share of the batch is a piece?",
+    "sums": "the loss of a batch is the mean over its images, not their sum",
     "softmax": "does F.cross_entropy take logits or probabilities? Section 2 of the lesson says it",
-    "sum": "the loss of a batch is the mean over its images, not their sum",
     "late": "the weights moved by the gradients of the batch before; which line must come before step()?",
 }
 
 
-def _step(model: nn.Module, optimizer: torch.optim.Optimizer, images, labels, mistake: str = "") -> float:
-    """Do one training step, rightly or with one of the mistakes of `_STEP_HINTS`."""
+def _in_pieces(
+    model: nn.Module, optimizer: torch.optim.Optimizer, images, labels, size: int, mistake: str = ""
+) -> float:
+    """Do one step with the gradients of all pieces, rightly or with one of the mistakes of `_PIECES_HINTS`."""
     if mistake == "late":
         optimizer.step()
     model.train(mistake != "eval mode")
-    outputs = model(images)
-    if mistake == "softmax":
-        outputs = outputs.softmax(dim=1)
-    loss = F.cross_entropy(outputs, labels, reduction="sum" if mistake == "sum" else "mean")
     if mistake != "no zero_grad":
         optimizer.zero_grad()
-    loss.backward()
-    if mistake != "late":
+    pieces = list(zip(images.split(size), labels.split(size), strict=True))
+    loss_of_batch = 0.0
+    for x, y in pieces:
+        if mistake == "cleared in each":
+            optimizer.zero_grad()
+        outputs = model(x).softmax(dim=1) if mistake == "softmax" else model(x)
+        shares = {"sum of means": 1.0, "unweighted": 1 / len(pieces), "sums": len(y)}
+        loss = F.cross_entropy(outputs, y) * shares.get(mistake, len(y) / len(labels))
+        loss.backward()
+        loss_of_batch += loss.item()
+        if mistake == "step in each":
+            optimizer.step()
+    if mistake not in ("step in each", "late"):
         optimizer.step()
-    return loss.item()
+    return loss_of_batch
 
 
-def _train(step: Callable, model: nn.Module, batches: list) -> tuple[torch.Tensor, list, bool]:
-    """Train a copy of a model, with momentum; return its weights, the losses, and whether it holds gradients."""
+def _train(step: Callable, model: nn.Module, batches: list) -> tuple[torch.Tensor, list, nn.Module]:
+    """Train a copy of a model, with momentum; return its weights, the losses, and the copy."""
     model = copy.deepcopy(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.5)
     # Each step meets the model in eval mode, as it is after a measurement.
     losses = [step(model.eval(), optimizer, images, labels) for images, labels in batches]
-    has_gradients = any(weight.grad is not None and weight.grad.any() for weight in model.parameters())
-    return parameters_to_vector(model.parameters()).detach(), losses, has_gradients
+    return parameters_to_vector(model.parameters()).detach(), losses, model
 
 
-def training_step(answer: Callable) -> None:
-    """Check one step of training by the weights and the losses over three batches, for two small models."""
+def step_in_pieces(answer: Callable) -> None:
+    """Check a step whose batch goes through the model in pieces, by the weights and losses over three batches."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(11)
-        plain = nn.Sequential(nn.Flatten(), nn.Linear(12, 9), nn.ReLU(), nn.Linear(9, 4))
-        normalised = nn.Sequential(nn.Flatten(), nn.Linear(30, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 10))
-        for model, size, classes, lengths in [(plain, (3, 4), 4, (7, 4, 1)), (normalised, (5, 6), 10, (9, 9, 5))]:
-            batches = [(2 * torch.randn(n, 1, *size), torch.randint(classes, (n,))) for n in lengths]
-            expected, expected_losses, _ = _train(_step, model, batches)
-            seen, losses, has_gradients = _train(lambda *arguments: call(answer, *arguments), model, batches)
+        for size, classes, shape, lengths in [(3, 4, (3, 4), (7, 5, 3)), (4, 10, (5, 6), (9, 4, 10))]:
+            pixels = shape[0] * shape[1]
+            model = nn.Sequential(nn.Flatten(), nn.Linear(pixels, 9), _Watch(), nn.ReLU(), nn.Linear(9, classes))
+            batches = [(2 * torch.randn(n, 1, *shape), torch.randint(classes, (n,))) for n in lengths]
+            expected, expected_losses, _ = _train(partial(_in_pieces, size=size), model, batches)
+            seen, losses, trained = _train(lambda *inputs, size=size: call(answer, *inputs, size), model, batches)
             numbers = [as_number("the loss", loss) for loss in losses]
             if not _equal(seen, expected):
-                mistakes = [(_train(partial(_step, mistake=m), model, batches)[0], h) for m, h in _STEP_HINTS.items()]
-                still = "step() found no gradients: which line makes them, and which clears them?"
-                still = "which line moves them, and does it come after backward()?" if has_gradients else still
-                mistakes.append((parameters_to_vector(model.parameters()).detach(), f"no weight has moved; {still}"))
-                hint = "go through the lines in section 4 of the lesson, and use the optimizer that is passed in"
+                mistakes = [
+                    (_train(partial(_in_pieces, size=size, mistake=mistake), model, batches)[0], hint)
+                    for mistake, hint in _PIECES_HINTS.items()
+                ]
+                still = "no weight has moved; which line moves them, and what does it need to find?"
+                mistakes.append((parameters_to_vector(model.parameters()).detach(), still))
+                otherwise = "clear once, add up the gradients of all pieces by their share of the batch, step once"
                 worst = (seen - expected).abs().argmax()
-                hint = _hint(seen, mistakes, hint)
+                hint = _hint(seen, mistakes, otherwise)
                 raise cross("a weight after three batches", f"{seen[worst]:.4f}", f"{expected[worst]:.4f}", hint)
+            if trained[2].most > size:
+                hint = "the weights are right, but so many images at once are what there is no memory for"
+                raise cross("the most images in one pass", trained[2].most, f"at most {size}", hint)
             for loss, number, right, n in zip(losses, numbers, expected_losses, lengths, strict=True):
                 if not _equal(number, right):
-                    mistakes = [(n * right, "the weights are right; the loss is to be the mean over the batch")]
-                    hint = _hint(number, mistakes, "the weights are right; which loss did backward() start from?")
+                    hint = "the weights are right; the loss is to be the mean over all images of the batch"
                     raise cross(f"the loss of a batch of {n}", f"{number:.4f}", f"{right:.4f}", hint)
                 if getattr(loss, "requires_grad", False):
                     hint = "such a tensor keeps all that led to it; how does a tensor of one number become a float?"
-                    raise cross("what training_step gives back", "a tensor with its gradient history", "a float", hint)
-    tick("training_step: three steps with each of two models gave the right weights and losses.")
+                    raise cross("what step_in_pieces gives back", "a tensor with its gradient history", "a float", hint)
+    tick("step_in_pieces: the same weights and losses as with whole batches, and never too many images at once.")
 
 
 def _loss_and_accuracy(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:

@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 from scipy.special import softmax
 from scipy.stats import binomtest, chi2_contingency
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from helpers.checks.tools import as_number, as_tensor, call, cross, first_hint, short, tick
 
@@ -41,67 +40,84 @@ def _near(value: float, other: float) -> bool:
     return math.isclose(value, other, rel_tol=1e-6, abs_tol=1e-9)
 
 
-def count_pairs(answer: Callable) -> None:
-    """Check a confusion matrix that was counted by hand."""
-    rng = np.random.default_rng(51)
-    cases = [(np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 2, 0, 2]), 3)]
-    for size, classes in [(500, 10), (700, 2), (30, 4), (1, 5)]:
-        labels = rng.integers(classes, size=size)
-        cases.append((labels, np.where(rng.random(size) < 0.8, labels, rng.integers(classes, size=size)), classes))
-    cases.append((rng.choice([1, 3], 40), rng.choice([1, 5], 40), 10))
-    for labels, predictions, classes in cases:
-        expected = torch.from_numpy(confusion_matrix(labels, predictions, labels=range(classes))).double()
-        what = f"the matrix of {len(labels)} images and {classes} classes"
-        hint = "a class of which no image came has a row and a column too; num_classes says how many there are"
-        seen = as_tensor(what, _run(answer, labels, predictions, classes), expected, hint)
-        if torch.equal(seen, expected):
-            continue
-        once = (expected > 0).double()
-        hints = [
-            (torch.equal(seen, expected.T), "who chooses the row: the class of the image, or the answer?"),
-            (torch.equal(seen, once), "a pair that comes several times was counted once; each image adds its own 1"),
-            (bool((seen != seen.round()).any()), "these are counts, so whole numbers; nothing is divided yet"),
-            (bool((seen.diagonal() == 0).all()), "right answers are pairs as well; they belong on the diagonal"),
-        ]
-        hint = first_hint(
-            hints, f"each of the {len(labels)} images adds 1 to one cell; your cells sum to {seen.sum():.0f}"
-        )
-        row, column = (seen != expected).nonzero()[0].tolist()
-        numbers = [f"{matrix[row, column]:.4g}" for matrix in (seen, expected)]
-        raise cross(f"row {row}, column {column} of {what}", *numbers, hint)
-    tick("count_pairs: rows are true classes, columns are answers, and no class is lost.")
+def find_faults(answer: Callable) -> None:
+    """Check which fault was read from the confusion matrix of each of the four broken models."""
+    hints = {
+        ("A", 2): "one answer given too often fills one column; how many columns of A are full?",
+        ("A", 3): "two exchanged names move two cells of the diagonal; how much of the diagonal of A is left?",
+        ("B", 5): "rows are true classes, columns are answers; which of the two is empty in B?",
+        ("B", 2): "an answer given too often takes images from all classes; from how many does B take them?",
+        ("C", 4): "with answers in another order no class is found any more; how many classes does C still find?",
+        ("C", 1): "an answer that is never given leaves a column empty; does C have one?",
+        ("D", 1): "an answer that is never given leaves a column empty; does D have one?",
+        ("D", 4): "with answers in another order no class is found any more; look at the diagonal of D",
+    }
+    true = {"A": 4, "B": 1, "C": 3, "D": 2}
+    seen = _entries("find_faults()", call(answer), list(true))
+    for letter, fault in true.items():
+        number = as_number(f"the fault of model {letter}", seen[letter])
+        if number != fault:
+            hint = hints.get((letter, number), "say what the fault does to a row, a column and the diagonal, then look")
+            raise cross(f"the fault of model {letter}", f"{number:g}", "another number from 1 to 5", hint)
+    tick("find_faults: a column, a row and the diagonal each tell of another fault.")
 
 
-def class_scores(answer: Callable) -> None:
-    """Check precision, recall and F1 of one class of a confusion matrix, with 0 for 0/0."""
+def scores_in_shop(answer: Callable) -> None:
+    """Check precision, recall and F1 of one class where the classes are mixed otherwise than in the matrix."""
     rng = np.random.default_rng(52)
-    matrices = [rng.integers(1, 9, (3, 3)) + np.diag([20, 5, 40]), rng.integers(0, 30, (10, 10))]
-    matrices.append(np.array([[6, 0, 2, 0], [3, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]))
-    for matrix in matrices:
-        true, predicted = (np.repeat(part, matrix.ravel()) for part in np.indices(matrix.shape).reshape(2, -1))
-        scores = precision_recall_fscore_support(true, predicted, labels=range(len(matrix)), zero_division=0)
-        for number, scores_of_class in enumerate(np.array(scores[:3]).T):
-            expected = dict(zip(["precision", "recall", "f1"], scores_of_class.tolist(), strict=True))
-            seen = _entries("class_scores(matrix, number)", _run(answer, matrix, number), list(expected))
+    cases = [
+        (np.array([[8, 2], [1, 9]]), np.array([0.5, 0.5])),
+        (np.array([[80, 20], [1, 9]]), np.array([0.1, 0.9])),
+        (rng.integers(1, 9, (3, 3)) + np.diag([20, 5, 40]), np.array([0.2, 0.7, 0.1])),
+        (np.array([[6, 0, 2], [3, 0, 1], [0, 0, 4]]), np.array([0.5, 0.5, 0.0])),
+        (rng.integers(0, 30, (10, 10)), np.array([0.55] + [0.05] * 9)),
+    ]
+    for matrix, mix in cases:
+        for number in range(len(matrix)):
+            in_shop = mix[:, None] * matrix / matrix.sum(axis=1, keepdims=True)
+            expected = _scores(in_shop, number)
+            seen = _entries("scores_in_shop(…)", _run(answer, matrix, mix, number), list(expected))
             seen = {name: as_number(f"the {name}", seen[name]) for name in expected}
             name = next((name for name in expected if not _near(seen[name], expected[name])), "")
             if not name:
                 continue
             value, f1 = seen[name], name == "f1"
             other = expected["recall" if name == "precision" else "precision"]
-            share_of_all = _near(value, matrix[number, number] / matrix.sum())
-            images = {"precision": matrix[:, number].sum(), "recall": matrix[number].sum()}
-            plain_mean = _near(value, (expected["precision"] + expected["recall"]) / 2)
+            below = {"precision": in_shop[:, number].sum(), "recall": in_shop[number].sum(), "f1": 1}[name]
+            by_row = _scores(matrix / matrix.sum(axis=1, keepdims=True), number)
+            columns, counts = _scores(matrix * mix, number), _scores(matrix * mix[:, None], number)
+            no_mix = any(_near(value, table["precision"]) for table in (by_row, _scores(matrix, number)))
             hints = [
-                (math.isnan(value) or images.get(name) == 0, "0 divided by 0; the docstring says what comes out then"),
-                (not f1 and _near(value, other), "which score asks about the images, and which about the answers?"),
-                (not f1 and share_of_all, "you divide by all images; of which images does this score want a share?"),
-                (f1 and plain_mean, "this is the plain mean of the two; F1 is the harmonic mean"),
+                (math.isnan(value) or below == 0, "0 divided by 0; the docstring says what comes out then"),
+                (not f1 and _near(value, other), "which score asks about the articles, and which about the answers?"),
+                (
+                    all(_near(seen[key], columns[key]) for key in seen),
+                    "the mix is of true classes; are these rows or columns?",
+                ),
+                (name == "precision" and no_mix, "this is the precision without the mix"),
+                (
+                    _near(value, counts[name]),
+                    "the images of the matrix are mixed in some way too; that mix has to come out first",
+                ),
+                (
+                    f1 and _near(value, (seen["precision"] + seen["recall"]) / 2),
+                    "F1 is the harmonic mean, not the plain one",
+                ),
             ]
-            hint = first_hint(hints, f"write {name} as a fraction: what is counted above the line, what below it?")
-            rows = " | ".join(" ".join(map(str, row)) for row in matrix.tolist()) if len(matrix) < 5 else "10 × 10"
-            raise cross(f"{name} of class {number} in {rows}", f"{value:.3f}", f"{expected[name]:.3f}", hint)
-    tick("class_scores: precision, recall and F1 of every class, also where a class is missing.")
+            hint = first_hint(hints, f"write {name} as a fraction: which articles above the line, which below it?")
+            rows = " | ".join(" ".join(map(str, row)) for row in matrix.tolist()) if len(matrix) < 4 else "10 × 10"
+            what = f"{name} of class {number} in {rows}, mix {short(torch.from_numpy(mix), 30)}"
+            raise cross(what, f"{value:.3f}", f"{expected[name]:.3f}", hint)
+    tick("scores_in_shop: recall stays, and precision follows the mix.")
+
+
+def _scores(matrix: np.ndarray, number: int) -> dict[str, float]:
+    """Return precision, recall and F1 of one class, 0 for 0/0."""
+    right, answers, articles = matrix[number, number], matrix[:, number].sum(), matrix[number].sum()
+    precision = float(right / answers) if answers > 0 else 0.0
+    recall = float(right / articles) if articles > 0 else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if right > 0 else 0.0
+    return {"precision": precision, "recall": recall, "f1": f1}
 
 
 def _table(right: np.ndarray, confidence: np.ndarray, num_bins: int) -> torch.Tensor:

@@ -1,18 +1,16 @@
 """Checks of the exercises to lesson 07, train faster."""
 
 import math
+import random
 import time
 from collections.abc import Callable, Sequence
 from statistics import fmean, median, median_high, median_low
 
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, short, tick
-from helpers.data import normalize
+from helpers.checks.tools import as_number, best_hint, call, cross, short, tick
 
 
 class _Machine:
@@ -81,25 +79,6 @@ def _passes(model: nn.Module, shape: tuple[int, ...]) -> list[tuple[nn.Module, t
     return calls
 
 
-class _Witness(nn.Module):
-    """A small network that tells in which way it was asked."""
-
-    def __init__(self, generator: torch.Generator):
-        super().__init__()
-        self.convolution, self.norm = nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6)
-        self.dropout, self.linear = nn.Dropout(0.5), nn.Linear(24, 4)
-        for tensor in [*self.parameters(), self.norm.running_mean]:
-            tensor.data.normal_(generator=generator)
-        self.norm.running_var.uniform_(0.2, 1.2, generator=generator)
-        self.modes, self.gradients = set(), set()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.modes |= {module.training for module in self.modules()}
-        self.gradients.add(torch.is_grad_enabled())
-        maps = F.adaptive_avg_pool2d(self.norm(self.convolution(x)).relu(), 2)
-        return self.linear(self.dropout(maps.flatten(1)))
-
-
 def _calls_hint(calls: str, rounds: int) -> str:
     """Return the hint to wrong calls; calls holds a 1 for each call of the first function, a 2 for the second."""
     pairs = [calls[i : i + 2] for i in range(0, len(calls), 2)]
@@ -141,78 +120,6 @@ def _ratio_hint(seen: float, first: Sequence[float], second: Sequence[float]) ->
     mistakes.append((ratios[len(ratios) // 2], "the median is in the middle of the sorted ratios"))
     otherwise = "read the clock before and after each call; a round's ratio is one time over the other"
     return best_hint(seen, mistakes, otherwise, 1e-6)
-
-
-def _cosine(start: float, end: float, part: float) -> float:
-    """Go from start to end along half a wave of the cosine, as part goes from 0 to 1."""
-    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
-
-
-def _straight(start: float, end: float, part: float) -> float:
-    """Go from start to end in a straight line, as part goes from 0 to 1."""
-    return start + (end - start) * part
-
-
-def _quarter(start: float, end: float, part: float) -> float:
-    """Go from start to end along a quarter of a wave."""
-    return end + (start - end) * math.cos(math.pi * part / 2)
-
-
-def _curve(
-    total: int, peak: float, last: float, begin: float, end: float, way=(_cosine, _cosine), shift: int = 0
-) -> list:
-    """Return the rates of all steps for a highest rate of 1; `way` is up and down, `shift` is added to each step."""
-    rates = []
-    for step in range(shift, total + shift):
-        if step <= peak:
-            rates.append(way[0](begin, 1.0, step / peak))
-        else:
-            rates.append(way[1](1.0, end, (step - peak) / max(last - peak, 1e-9)))
-    return rates
-
-
-def _schedule_hint(seen: list[float], total: int, max_lr: float, warmup: float) -> str:
-    """Return the hint to a wrong schedule; seen holds the learning rates of all steps."""
-    peak, last, begin, end = warmup * total - 1, total - 1, 1 / 25, 1 / 25 / 10_000
-    whole = "the peak lies at warmup * total_steps - 1 even where this is no whole number; do not round it"
-    straight_line = "both ways follow a cosine; yours has a straight line in it"
-    mistakes = [
-        (_curve(total, peak, last, 0, end), "where does the warm-up begin? Not at 0"),
-        (_curve(total, peak, last, begin, 0), "the last learning rate is small, but not 0"),
-        (_curve(total, peak, last, begin, begin), "the end lies far below the beginning: divide by 10,000 once more"),
-        (
-            _curve(total, peak, last, begin, 1e-4),
-            "the last rate is the first one divided by 10,000, not the highest one",
-        ),
-        (_curve(total, peak, last, begin, 1), "what happens after the warm-up?"),
-        (_curve(total, peak, last, begin, end, (_straight, _cosine)), straight_line),
-        (_curve(total, peak, last, begin, end, (_cosine, _straight)), straight_line),
-        (_curve(total, peak, last, begin, end, (_straight, _straight)), straight_line),
-        (
-            _curve(total, peak + 1, last + 1, begin, end),
-            "steps count from 0: what are the numbers of peak and last step?",
-        ),
-        (_curve(total, peak + 1, last, begin, end), "the last step is right; which number has the step of the peak?"),
-        (_curve(total, peak, last + 1, begin, end), "the peak is right; which number has the last step?"),
-        (_curve(total, peak, last, begin, end, shift=1), "the very first step is number 0"),
-        (_curve(total, total / 4 - 1, last, begin, end), "warmup is an argument; use what comes in"),
-        (_curve(total, 0.3 * total - 1, last, begin, end), "warmup is an argument; use what comes in"),
-        (_curve(total, last - peak, last, begin, end), "the warm-up takes the share warmup, and the decay the rest"),
-        (_curve(total, peak, last, begin, end, (_quarter, _quarter)), "each way takes half a wave: cos from 0 to pi"),
-        (_curve(total, math.floor(peak), last, begin, end), whole),
-        (_curve(total, math.ceil(peak), last, begin, end), whole),
-    ]
-    late = [
-        _cosine(1.0, end, step / last) if step > peak else _cosine(begin, 1.0, step / peak) for step in range(total)
-    ]
-    mistakes.append(
-        (late, "the decay counts its own steps: it begins at the peak with 0 and ends at the last step with 1")
-    )
-    rates = torch.tensor(seen, dtype=torch.float64) / max_lr
-    for expected, hint in mistakes:
-        if torch.allclose(rates, torch.tensor(expected, dtype=torch.float64), rtol=1e-4, atol=2e-7):
-            return hint
-    return "try step 0, the peak and the last step on paper; then one step between them"
 
 
 def _multiplications_hint(seen: float, expected: int, model: nn.Module, calls: list) -> str:
@@ -266,75 +173,94 @@ def _multiplications_hint(seen: float, expected: int, model: nn.Module, calls: l
     return best_hint(seen, mistakes, otherwise, 0)
 
 
-def _smoothing_hint(seen: float, logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> str:
-    """Return the hint to a wrong loss with label smoothing."""
-    if logits.abs().max() > 500:
-        return "large logits: exp overflows, and softmax rounds to 0; which function takes log and softmax at once?"
-    classes, one_hot = logits.shape[1], nn.functional.one_hot(labels, logits.shape[1]).double()
-    logs, even, others = logits.log_softmax(1), smoothing / classes, 1 - one_hot
-    right = -(((1 - smoothing) * one_hot + even) * logs).sum(1)
-    whole = "the targets of an image must sum to 1; do yours?"
-    mistakes = [
-        (right.sum(), "the mean over the images, not the sum"),
-        (right.mean() / classes, "sum over the classes of an image; only over the images it is a mean"),
-        (-right.mean(), "a logarithm of a probability is negative; which sign has the loss?"),
-        (-(one_hot * logs).sum(1).mean(), "smoothing has left no trace in your loss"),
-        (
-            -(((1 - smoothing) * one_hot + smoothing / max(classes - 1, 1) * others) * logs).sum(1).mean(),
-            "the share is spread over all classes, the true one among them",
-        ),
-        (-((one_hot + even) * logs).sum(1).mean(), whole),
-        (-(((1 - smoothing) * one_hot + even * others) * logs).sum(1).mean(), whole),
-        (-(((1 - smoothing) * one_hot) * logs).sum(1).mean(), whole),
-        (-(((1 - smoothing) * one_hot + smoothing) * logs).sum(1).mean(), whole),
-        (
-            -((smoothing * one_hot + (1 - smoothing) / classes) * logs).sum(1).mean(),
-            "which share keeps the true class?",
-        ),
-        (
-            -(((1 - smoothing) * logits.softmax(1) + even) * one_hot).sum(1).log().mean(),
-            "you smooth what the model says; smooth what it should say",
-        ),
-        (-(((1 - smoothing) * one_hot + even) * logits.log_softmax(0)).sum(1).mean(), "softmax runs over the classes"),
+WORDS = ["constant", "per epoch", "no warm-up", "cut off", "right"]
+
+
+def _one_cycle(steps: int, warmup: float, begin: float = 1 / 25) -> list[float]:
+    """Return the rates of a one-cycle schedule whose highest is 1, as PyTorch's OneCycleLR has them."""
+    peak, last, end = warmup * steps - 1, steps - 1, begin / 10_000
+    rates = []
+    for step in range(steps):
+        start, stop, share = (begin, 1.0, step / peak) if step <= peak else (1.0, end, (step - peak) / (last - peak))
+        rates.append(stop + (start - stop) * (1 + math.cos(math.pi * share)) / 2)
+    return rates
+
+
+def _logs() -> list[tuple[str, str, list[float]]]:
+    """Return logs of learning rates: what each is, the right word, and the rates."""
+    decay = [(1 + math.cos(math.pi * step / 199)) / 2 for step in range(200)]
+    logs = [
+        ("a whole cycle of 300 steps", "right", _one_cycle(300, 0.25)),
+        ("a whole cycle of only 16 steps", "right", _one_cycle(16, 0.25)),
+        ("a whole cycle with a long warm-up", "right", _one_cycle(200, 0.6)),
+        ("one rate for 50 steps", "constant", [1.0] * 50),
+        ("10 epochs of 20 steps, one rate in each", "per epoch", [v for v in _one_cycle(10, 0.3) for _ in range(20)]),
+        ("6 epochs of 5 steps, rates that only fall", "per epoch", [0.5**n for n in range(6) for _ in range(5)]),
+        ("rates that only fall, over 200 steps", "no warm-up", decay),
+        ("rates that only fall, to a half", "no warm-up", [1 - step / 200 for step in range(101)]),
+        ("half of a cycle of 400 steps", "cut off", _one_cycle(400, 0.25)[:200]),
+        ("185 steps of a cycle of 200", "cut off", _one_cycle(200, 0.25)[:185]),
+        ("a warm-up and nothing after it", "cut off", _one_cycle(200, 0.5)[:99]),
     ]
-    return best_hint(
-        seen, mistakes, "write the ten targets of one image down, then minus the sum of target times log p", 1e-6
-    )
-
-
-@torch.no_grad()
-def _mirrored_hint(seen: torch.Tensor, model: nn.Module, images: torch.Tensor, normalize) -> str:
-    """Return the hint to wrong class numbers; normalize is the function of helpers.data."""
-    model.eval()
-
-    def logits(*dims: int) -> torch.Tensor:
-        return model(normalize(images.flip(dims) if dims else images)).double()
-
-    def averaged(*dims: int) -> torch.Tensor:
-        return (logits().softmax(1) + logits(*dims).softmax(1)).argmax(1)
-
-    plain, mirrored = logits(), logits(3)
-    classes = plain.argmax(1) + mirrored.argmax(1)
-    surest = torch.maximum(plain.softmax(1), mirrored.softmax(1)).argmax(1)
-    raw = (model(images.float()).softmax(1) + model(images.flip(3).float()).softmax(1)).argmax(1)
-    numbers = "class numbers are names: T-shirt 0 and Pullover 2 do not make a Trouser 1; average probabilities"
-    mistakes = [
-        (plain.argmax(1), "the mirror images have left no trace; which dimension holds the columns?"),
-        (mirrored.argmax(1), "these are the answers to the mirror images alone"),
-        (averaged(2), "your images stand on their heads; which of the four dimensions holds the columns?"),
-        (averaged(2, 3), "your images are turned by half a circle; which one dimension holds the columns?"),
-        (averaged(0), "you turn the order of the images round; which dimension holds the columns?"),
-        ((plain + mirrored).argmax(1), "probabilities are asked for; you average before softmax, or logarithms"),
-        (classes // 2, numbers),
-        (-(-classes // 2), numbers),
-        ((classes / 2).round().long(), numbers),
-        (surest, "the mean of the two probabilities, not the larger one"),
-        ((plain.softmax(0) + mirrored.softmax(0)).argmax(1), "softmax runs over the classes of one image"),
+    sizes = [0.3, 0.001, 0.005, 2.0, 0.05, 1e-5, 0.1, 4.0, 0.0005, 2.0, 0.6]
+    return [
+        (f"{what}, the highest {size:g}", word, [size * rate for rate in rates])
+        for (what, word, rates), size in zip(logs, sizes, strict=True)
     ]
-    otherwise = "the mean of two tables (N, classes) first, then the largest number of each row"
-    if (seen == raw).double().mean() > 0.9:  # probabilities of 0 and 1 make ties, so a few may differ
-        otherwise = "the network was trained on normalised images"
-    return best_hint(seen, mistakes, otherwise, 0)
+
+
+def _word_hint(seen: object, word: str, what: str) -> str:
+    """Return the hint to a wrong word for a log."""
+    if seen not in WORDS:
+        return f"return one of {', '.join(WORDS)}, spelled so"
+    if word == "constant":
+        return "a constant rate also begins high and ends high; ask for it first"
+    if word == "per epoch":
+        return "here most steps have the rate of the step before; ask for that before you look at the ends"
+    if word == "no warm-up":
+        return "its first rate is its highest; what does a warm-up begin with?"
+    if word == "cut off" and "185" in what:
+        return "the last rate is lower than the first, and yet not small: compare it with the highest"
+    if word == "cut off":
+        return "rates have no size of their own: compare the last one with a hundredth of the highest"
+    if seen == "per epoch":
+        return "a short training has few different rates; compare each step with the step before"
+    return "this one went as it should; rates may be large or tiny, so compare them with the highest"
+
+
+class _Recipe:
+    """A made-up training: its accuracy depends on the seed, and it notes the seeds."""
+
+    def __init__(self, mean: float, scatter: float, luck: int):
+        self.mean, self.scatter, self.luck, self.seeds = mean, scatter, luck, []
+
+    def train(self, seed: int) -> float:
+        self.seeds.append(seed)
+        return self.mean + self.scatter * random.Random(f"{self.luck} {seed}").gauss(0, 1)
+
+
+def _is_beaten(name: str, recipes: dict) -> bool:
+    """Tell whether another recipe is as good in both respects and better in one."""
+    seconds, accuracy = recipes[name]
+    return any(s <= seconds and a >= accuracy and (s < seconds or a > accuracy) for s, a in recipes.values())
+
+
+def _edge_hint(seen: list, expected: list, recipes: dict) -> str:
+    """Return the hint to a wrong edge."""
+    if sorted(seen) == sorted(expected):
+        return "the right names; from the fastest to the slowest, equal ones in the order of the dictionary"
+    top = max(accuracy for _, accuracy in recipes.values())
+    twins = [name for name in expected if list(recipes.values()).count(recipes[name]) > 1]
+    missing, more = set(expected) - set(seen), set(seen) - set(expected)
+    if missing and missing <= set(twins):
+        return "two equal recipes do not beat each other: neither is better in anything"
+    if not more and all(recipes[name][1] < top for name in missing):
+        return "a recipe need not be the most accurate: it is beaten only by one that is as fast, too"
+    if any(recipes[name][0] == recipes[other][0] for name in more for other in expected):
+        return "one of two equally fast recipes is less accurate, and so it is beaten"
+    if any(recipes[name][1] == recipes[other][1] for name in more for other in expected):
+        return "one of two equally accurate recipes is slower, and so it is beaten"
+    return "for each recipe look for another one that is as fast, as accurate, and better in one of the two"
 
 
 def compare_in_turn(answer: Callable) -> None:
@@ -369,32 +295,13 @@ def compare_in_turn(answer: Callable) -> None:
     tick("compare_in_turn: one warm-up, the two in turn, and a median that a disturbed round does not move.")
 
 
-def one_cycle_lr(answer: Callable) -> None:
-    """Check the learning rate of every step of a one-cycle schedule against PyTorch's scheduler."""
-    for total, max_lr, warmup in [(40, 0.2, 0.25), (60, 1.0, 0.5), (30, 0.01, 0.15), (11, 0.3, 0.4), (50, 0.2, None)]:
-        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-        share = 0.25 if warmup is None else warmup
-        schedule = OneCycleLR(optimizer, max_lr, total_steps=total, pct_start=share, cycle_momentum=False)
-        expected = [schedule.get_last_lr()[0]]
-        for _ in range(total - 1):
-            optimizer.step()
-            schedule.step()
-            expected.append(schedule.get_last_lr()[0])
-        more = [] if warmup is None else [warmup]
-        given = f"{total}, {max_lr}{'' if warmup is None else f', {warmup}'}"
-        seen = []
-        for step in range(total):
-            seen.append(as_number(f"one_cycle_lr({step}, {given})", call(answer, step, total, max_lr, *more)))
-        pairs = list(zip(seen, expected, strict=True))
-        wrong = [math.isclose(*pair, rel_tol=1e-4, abs_tol=2e-7) for pair in pairs].count(False)
-        if wrong:
-            # Shown is the step that is furthest off; a NaN is further off than any number.
-            gaps = [math.inf if math.isnan(a) else abs(a - b) for a, b in pairs]
-            step = gaps.index(max(gaps))
-            what = f"one_cycle_lr({step}, {given}); {wrong} of {total} steps differ"
-            hint = _schedule_hint(seen, total, max_lr, share)
-            raise cross(what, f"{seen[step]:.4g}", f"{expected[step]:.4g}", hint)
-    tick("one_cycle_lr: every step has the learning rate of PyTorch's OneCycleLR, from the first to the last.")
+def what_went_wrong(answer: Callable) -> None:
+    """Check the words for logs of learning rates, of many lengths and sizes."""
+    for what, word, rates in _logs():
+        seen = call(answer, list(rates))
+        if not isinstance(seen, str) or seen != word:
+            raise cross(f"the log of {what}", short(seen, 60), f'"{word}"', _word_hint(seen, word, what))
+    tick("what_went_wrong: every log gets its word, whatever its length and the size of its rates.")
 
 
 def count_multiplications(answer: Callable) -> None:
@@ -427,67 +334,72 @@ def count_multiplications(answer: Callable) -> None:
     tick("count_multiplications: as many as PyTorch counts, and the network is left as it came.")
 
 
-def smooth_cross_entropy(answer: Callable) -> None:
-    """Check cross-entropy with label smoothing, and its gradient, against PyTorch's."""
-    generator = torch.Generator().manual_seed(7)
-    cases = [(5, 10, 0.1, 2.0), (3, 4, 0.4, 1.0), (4, 4, 0.2, 3.0), (6, 3, 0.0, 2.0), (1, 5, 1.0, 1.0)]
-    for number, classes, smoothing, size in [*cases, (3, 10, 0.1, 4000.0), (2, 4, 0.0, 4000.0)]:
-        logits = size * torch.randn(number, classes, generator=generator, dtype=torch.float64)
-        labels = torch.randint(classes, (number,), generator=generator)
-        own = logits.clone().requires_grad_()
-        expected = F.cross_entropy(own, labels, label_smoothing=smoothing)
-        expected.backward()
-        what = f"the loss of {number} images, {classes} classes, smoothing {smoothing}"
-        logits.requires_grad_()
-        loss = call(answer, logits, labels, smoothing)
-        seen = as_number(what, loss)
-        if not math.isclose(seen, expected.item(), rel_tol=1e-5, abs_tol=1e-7):
-            hint = _smoothing_hint(seen, logits.detach(), labels, smoothing)
-            raise cross(what, f"{seen:.5g}", f"{expected.item():.5g}", hint)
-        hint = "an optimizer needs the gradient: stay with tensors, and return the loss itself"
-        if not isinstance(loss, torch.Tensor) or not loss.requires_grad:
-            raise cross(f"the gradient of {what}", "none", "one for each logit", hint)
-        loss.sum().backward()
-        if logits.grad is None or not torch.allclose(logits.grad, own.grad, atol=1e-6):
-            seen = "none" if logits.grad is None else short(logits.grad)
-            raise cross(f"the gradient of {what}", seen, short(own.grad), hint)
-    tick("smooth_cross_entropy: the loss and its gradient are those of F.cross_entropy, for large logits, too.")
+def compare_recipes(answer: Callable) -> None:
+    """Check the design of an experiment on made-up trainings: its budget, its seeds, and what luck makes of it."""
+    for budget in (6, 20, 13):
+        a, b = _Recipe(92, 0.2, 1), _Recipe(95, 0.2, 2)
+        decision = call(answer, a.train, b.train, budget)
+        what = f"the trainings for a budget of {budget}"
+        seen = f"{len(a.seeds)} of a, {len(b.seeds)} of b"
+        expected = f"{budget // 2} of each"
+        if len(a.seeds) + len(b.seeds) > budget:
+            raise cross(what, seen, expected, "the budget counts the trainings of both recipes together")
+        if len(a.seeds) != len(b.seeds):
+            raise cross(what, seen, expected, "give both recipes equally many trainings")
+        if len(a.seeds) < budget // 2:
+            raise cross(what, seen, expected, "more seeds decide smaller gains: use the budget that you have")
+        for recipe in (a, b):
+            if len(set(recipe.seeds)) < len(recipe.seeds):
+                hint = "the same seed trains the same network again; each run needs another one"
+                raise cross(f"the seeds for a budget of {budget}", short(recipe.seeds), "all different", hint)
+        if decision not in ("a", "b", "not decided"):
+            hint = 'return "a", "b" or "not decided"'
+            raise cross("the decision", short(decision), "one of the three", hint)
+        if decision != "b":
+            hint = 'here b is better by 15 standard deviations; "b" is the name of the second recipe'
+            raise cross("the decision for a clear case", short(decision), '"b"', hint)
+    cases = 300
+    for scatter in (0.05, 0.2, 2.0):
+        alarms = sum(
+            call(answer, _Recipe(92, scatter, 2 * case).train, _Recipe(92, scatter, 2 * case + 1).train, 10)
+            != "not decided"
+            for case in range(cases)
+        )
+        if alarms >= 0.15 * cases:
+            hint = "two equal recipes; how far apart do two means come by luck? Ask the scatter of these very runs"
+            what = f"decisions between equal recipes, standard deviation {scatter}"
+            raise cross(what, f"{alarms / cases:.0%} decided", "fewer than 15 %", hint)
+        found = sum(
+            call(
+                answer, _Recipe(92 + 2 * scatter, scatter, 2 * case).train, _Recipe(92, scatter, 2 * case + 1).train, 20
+            )
+            == "a"
+            for case in range(cases)
+        )
+        if found <= 0.8 * cases:
+            hint = "a mean of n runs scatters less than one run, by the square root of n"
+            what = f"a is better by two standard deviations of {scatter}, ten seeds each"
+            raise cross(what, f'"a" in {found / cases:.0%}', "more than 80 %", hint)
+    tick("compare_recipes: within the budget, seldom fooled by luck, and seldom blind to a real difference.")
 
 
-def predict_mirrored(answer: Callable) -> None:
-    """Check predictions that are averaged over each image and its mirror image."""
-    generator = torch.Generator().manual_seed(70)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(7)  # for dropout, where it is left on
-        for number, training in [(400, False), (400, True), (1, True)]:
-            model = _Witness(generator).eval()
-            images = torch.randint(256, (3 * number, 1, 9, 12), generator=generator).byte()
-            images[:, :, :, :6] //= 1 + torch.randint(8, (3 * number, 1, 1, 1), generator=generator).byte()
-            with torch.no_grad():
-                pairs = [model(normalize(way)).double().softmax(1) for way in (images, images.flip(3))]
-            top = (pairs[0] + pairs[1]).topk(2, dim=1).values
-            clear = (top[:, 0] - top[:, 1] > 1e-3).nonzero().flatten()[:number]  # no result hangs on rounding
-            images, expected = images[clear], (pairs[0] + pairs[1])[clear].argmax(1)
-            model.train(training)
-            model.modes, model.gradients = set(), set()
-            before = {key: value.clone() for key, value in model.state_dict().items()}
-            came = "training mode" if training else "evaluation mode"
-            what = f"the answers to {number} images, network in {came}"
-            result = call(answer, model, images)
-            seen = as_tensor(what, result, expected, "one class number for each image")
-            right = (seen == expected).sum().item()
-            if True in model.modes:
-                hint = "dropout and batch norm are at work; which mode is for predictions?"
-                raise cross(what, f"{right} as expected", f"all {number}, in evaluation mode", hint)
-            if right < number:
-                hint = _mirrored_hint(seen, model, images, normalize)
-                raise cross(what, f"{right} as expected", f"all {number}", hint)
-            if True in model.gradients:
-                hint = "PyTorch keeps all maps for a backward pass that never comes; how do you switch that off?"
-                raise cross("gradients during the pass", "switched on", "switched off", hint)
-            if any(not torch.equal(value, before[key]) for key, value in model.state_dict().items()):
-                raise cross("the network", "its weights or statistics have changed", "as before", "only predict")
-            if {module.training for module in model.modules()} != {training}:
-                hint = "note how a network came before you change its mode, and put it back"
-                raise cross("the mode afterwards", "another than before", came, hint)
-    tick("predict_mirrored: the mean of two probabilities decides, and the network is left as it came.")
+def edge(answer: Callable) -> None:
+    """Check which recipes no other beats."""
+    cases = [
+        {"A": (20, 89.0), "B": (45, 93.1), "C": (60, 92.0), "D": (110, 93.1), "E": (150, 93.6), "F": (150, 92.8)},
+        {"slow": (400, 94.2), "quick": (40, 93.0), "slower": (500, 94.1), "quickest": (10, 80.0)},
+        {"one": (30, 90.0), "twin": (30, 90.0), "behind": (31, 90.0)},
+        {"alone": (5, 50.0)},
+        {"x": (10, 90.0), "y": (20, 90.5), "z": (30, 94.0)},
+    ]
+    for recipes in cases:
+        expected = sorted(
+            (name for name in recipes if not _is_beaten(name, recipes)), key=lambda name: recipes[name][0]
+        )
+        seen = call(answer, dict(recipes))
+        if not isinstance(seen, list | tuple) or not all(isinstance(name, str) for name in seen):
+            raise cross(f"the edge of {recipes}", short(seen), expected, "return a list of names")
+        if list(seen) != expected:
+            what = f"the edge of {short(recipes, 100)}"
+            raise cross(what, short(list(seen)), short(expected), _edge_hint(list(seen), expected, recipes))
+    tick("edge: exactly the recipes that no other beats, from the fastest to the slowest.")

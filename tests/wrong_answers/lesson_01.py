@@ -1,70 +1,81 @@
 """Wrong answers to the exercises of lesson 01, each with a part of the hint that fits it."""
 
+import math
 import time
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 from sklearn.model_selection import train_test_split
 from torch.utils.data import default_collate
 
 from helpers.data import normalize
 
 
-def described(shape, dtype, lowest, highest):
-    return {"shape": shape, "dtype": dtype, "lowest": lowest, "highest": highest}
+def means_of(images, labels):
+    return torch.stack([images[labels == number, 0].float().mean(dim=0) for number in range(10)])
 
 
-def shape_of_one_image(images):
-    return described(images[0].shape, images.dtype, images.min().item(), images.max().item())
+def unlike_themselves(delivered, references):
+    nearest = torch.cdist(delivered.flatten(1), references.flatten(1)).argmin(dim=1)
+    return [number for number in range(10) if nearest[number] != number]
 
 
-def kind_of_object(images):
-    return described(images.shape, type(images), images.min().item(), images.max().item())
+def by_brightness(images, labels, means):
+    delivered = means_of(images, labels).mean(dim=(1, 2))
+    return unlike_themselves(delivered[:, None], means.mean(dim=(1, 2))[:, None])
 
 
-def range_of_the_first_image(images):
-    return described(images.shape, images.dtype, images[0].min().item(), images[0].max().item())
+def first_image_of_each(images, labels, means):
+    firsts = torch.stack([images[labels == number, 0][0].float() for number in range(10)])
+    return unlike_themselves(firsts, means)
 
 
-def always_0_and_255(images):
-    return described(images.shape, images.dtype, 0, 255)
-
-
-def range_in_whole_numbers(images):
-    return described(images.shape, images.dtype, int(images.min()), int(images.max()))
-
-
-def with_the_channel(images, labels):
-    return torch.stack([images[labels == number].float().mean(dim=0) for number in range(10)])
-
-
-def nan_for_a_missing_class(images, labels):
-    return with_the_channel(images, labels).squeeze(1)
-
-
-def only_the_classes_there_are(images, labels):
-    return torch.stack([images[labels == number].float().mean(dim=0)[0] for number in labels.unique()])
-
-
-def divided_by_all_images(images, labels):
-    return torch.stack([images[labels == number].float().sum(dim=0)[0] / len(images) for number in range(10)])
-
-
-def as_if_sorted_by_class(images, labels):
-    return images.float().view(10, -1, *images.shape[2:]).mean(dim=1)
-
-
-def sums_in_bytes(images, labels):
+def byte_sums(images, labels, means):
     sums = torch.stack([images[labels == number, 0].sum(dim=0, dtype=torch.uint8) for number in range(10)])
-    return sums / torch.bincount(labels, minlength=10).view(10, 1, 1)
+    return unlike_themselves(sums / labels.bincount()[:, None, None], means)
 
 
-def whole_numbers(images, labels):
-    return nan_for_a_missing_class(images, labels).to(torch.uint8)
+def closest_references(images, labels, means):
+    apart = torch.cdist(means.flatten(1), means.flatten(1)).fill_diagonal_(torch.inf)
+    return divmod(int(apart.argmin()), 10)
 
 
-def from_0_to_1(images, labels):
-    return nan_for_a_missing_class(images / 255, labels)
+def references_with_themselves(images, labels, means):
+    return unlike_themselves(means, means)
+
+
+def only_one_of_them(images, labels, means):
+    return unlike_themselves(means_of(images, labels), means)[:1]
+
+
+def width(right, images):
+    interval = binomtest(right, images).proportion_ci(method="wilson")
+    return interval.high - interval.low
+
+
+def first_that(fits):
+    return next(images for images in range(1, 100_000) if fits(images))
+
+
+def whole_width(accuracy, half_width):
+    return first_that(lambda n: width(round(accuracy * n), n) <= half_width)
+
+
+def textbook_formula(accuracy, half_width):
+    return math.ceil(1.96**2 * accuracy * (1 - accuracy) / half_width**2)
+
+
+def worst_case(accuracy, half_width):
+    return first_that(lambda n: width(round(0.5 * n), n) <= 2 * half_width)
+
+
+def last_that_is_too_wide(accuracy, half_width):
+    return first_that(lambda n: width(round(accuracy * n), n) <= 2 * half_width) - 1
+
+
+def percent(accuracy, half_width):
+    return first_that(lambda n: width(round(accuracy * n), n) <= 200 * half_width)
 
 
 def standard(images, mean, std):
@@ -201,22 +212,20 @@ def clock_of_the_processor(dataset, batch_size, seed, whole):
 
 
 WRONG = {
-    "describe": [
-        (shape_of_one_image, "the first dimension of a batch counts its images"),
-        (kind_of_object, "not the kind of object"),
-        (range_of_the_first_image, "this belongs to the first image"),
-        (always_0_and_255, "not all images reach from 0 to 255"),
-        (range_in_whole_numbers, "a whole number has lost"),
+    "exchanged": [
+        (by_brightness, "one grey level per class says little"),
+        (first_image_of_each, "one image is not its class"),
+        (byte_sums, "a byte starts again from 0"),
+        (closest_references, "these two look alike"),
+        (references_with_themselves, "are your means those of the delivery"),
+        (only_one_of_them, "two classes do not match"),
     ],
-    "class_means": [
-        (with_the_channel, "without the dimension of the channel"),
-        (nan_for_a_missing_class, "the mean of no numbers is 0 / 0"),
-        (only_the_classes_there_are, "also for one that is missing"),
-        (divided_by_all_images, "classes differ in size"),
-        (as_if_sorted_by_class, "not sorted by class"),
-        (sums_in_bytes, "a byte starts again from 0"),
-        (whole_numbers, "a mean need not be whole"),
-        (from_0_to_1, "where did you scale them"),
+    "images_needed": [
+        (whole_width, "from the middle to one end"),
+        (textbook_formula, "not the Wilson interval"),
+        (worst_case, "where did your guess of it go"),
+        (last_that_is_too_wide, "one image beside it"),
+        (percent, "a fraction as 0.05"),
     ],
     "normalize_parts": [
         (each_part_by_its_own_constants, "whose constants are these"),

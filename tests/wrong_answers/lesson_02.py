@@ -6,90 +6,160 @@ import torch.nn.functional as F
 from helpers.data import normalize
 
 
-def softmax_over_the_batch(logits):
-    return logits.softmax(dim=0)
+def of_truth(probabilities, labels):
+    return probabilities[torch.arange(len(labels)), labels]
 
 
-def softmax_that_overflows(logits):
-    return logits.exp() / logits.exp().sum(dim=1, keepdim=True)
+def loss_through_a_softmax_that_underflows(logits, labels):
+    return -of_truth(logits.softmax(dim=1), labels).log()
 
 
-def softmax_with_one_maximum_for_all(logits):
-    shifted = logits - logits.max()
-    return shifted.exp() / shifted.exp().sum(dim=1, keepdim=True)
+def loss_as_a_mean(logits, labels):
+    return F.cross_entropy(logits, labels)
 
 
-def softmax_without_keepdim(logits):
-    return logits.exp() / logits.exp().sum(dim=1)
+def loss_without_minus(logits, labels):
+    return of_truth(logits.log_softmax(dim=1), labels)
 
 
-def softmax_over_everything(logits):
-    return logits.exp() / logits.exp().sum()
+def loss_without_logarithm(logits, labels):
+    return of_truth(logits.softmax(dim=1), labels)
 
 
-def softmax_without_exp(logits):
-    return logits / logits.sum(dim=1, keepdim=True)
+def loss_as_what_is_missing_to_one(logits, labels):
+    return 1 - of_truth(logits.softmax(dim=1), labels)
 
 
-def step(model, optimizer, images, labels, lines="train forward clear backward move", loss_function=F.cross_entropy):
-    """Do one step line by line; the wrong answers change the lines or the loss."""
-    for line in lines.split():
-        if line == "forward":
-            loss = loss_function(model(images), labels)
-        elif line == "backward":
-            loss.backward()
-        else:
-            {"train": model.train, "clear": optimizer.zero_grad, "move": optimizer.step}[line]()
-    return loss
+def loss_to_base_ten(logits, labels):
+    return -of_truth(logits.softmax(dim=1), labels).log10()
 
 
-def step_without_zero_grad(*batch):
-    return step(*batch, "train forward backward move").item()
+def loss_to_base_two(logits, labels):
+    return -of_truth(logits.softmax(dim=1), labels).log2()
 
 
-def step_that_never_steps(*batch):
-    return step(*batch, "train forward clear backward").item()
+def loss_of_the_answer(logits, labels):
+    return -logits.softmax(dim=1).max(dim=1).values.log()
 
 
-def step_before_backward(*batch):
-    return step(*batch, "train forward clear move backward").item()
+def loss_with_softmax_twice(logits, labels):
+    return F.cross_entropy(logits.softmax(dim=1), labels, reduction="none")
 
 
-def step_with_the_gradients_of_the_batch_before(*batch):
-    return step(*batch, "train move forward clear backward").item()
+def loss_over_the_batch(logits, labels):
+    return -of_truth(logits.log_softmax(dim=0), labels)
 
 
-def step_that_clears_after_backward(*batch):
-    return step(*batch, "train forward backward clear move").item()
+def backwards(x, W1, W2, labels, relu=True, mask=True, truth=1, mean=True):
+    """Give the gradient of the first layer; the wrong answers leave something out."""
+    before = x @ W1.T
+    logits = (before.relu() if relu else before) @ W2.T
+    of_logits = logits.softmax(dim=1) - truth * F.one_hot(labels, len(W2))
+    of_hidden = of_logits / (len(x) if mean else 1) @ W2
+    return (of_hidden * (before > 0) if mask else of_hidden).T @ x
 
 
-def step_in_eval_mode(*batch):
-    return step(*batch, "forward clear backward move").item()
+def gradient_that_ignores_relu(*given):
+    return backwards(*given, mask=False)
 
 
-def step_with_softmax_before_cross_entropy(*batch):
-    return step(*batch, loss_function=lambda outputs, y: F.cross_entropy(outputs.softmax(dim=1), y)).item()
+def gradient_of_a_linear_network(*given):
+    return backwards(*given, relu=False, mask=False)
 
 
-def step_with_the_sum_of_the_losses(*batch):
-    return step(*batch, loss_function=lambda outputs, y: F.cross_entropy(outputs, y, reduction="sum")).item()
+def gradient_of_the_sum(*given):
+    return backwards(*given, mean=False)
 
 
-def step_with_an_optimizer_of_its_own(model, optimizer, images, labels):
-    return step(model, torch.optim.Adam(model.parameters(), lr=0.2), images, labels).item()
+def gradient_downhill(*given):
+    return -backwards(*given)
 
 
-def step_that_returns_the_sum(*batch):
-    return step(*batch).item() * len(batch[-1])
+def gradient_that_knows_no_labels(*given):
+    return backwards(*given, truth=0)
 
 
-def step_that_returns_the_loss_afterwards(model, optimizer, images, labels):
-    step(model, optimizer, images, labels)
-    return F.cross_entropy(model(images), labels).item()
+def gradient_times_the_hidden_values(x, W1, W2, labels):
+    hidden = (x @ W1.T).relu()
+    of_logits = ((hidden @ W2.T).softmax(dim=1) - F.one_hot(labels, len(W2))) / len(x)
+    return ((of_logits @ W2) * hidden).T @ x
 
 
-def step_that_returns_a_tensor(*batch):
-    return step(*batch)
+def gradient_of_the_second_layer(x, W1, W2, labels):
+    hidden = (x @ W1.T).relu()
+    of_logits = ((hidden @ W2.T).softmax(dim=1) - F.one_hot(labels, len(W2))) / len(x)
+    return of_logits.T @ hidden
+
+
+def gradient_by_autograd(x, W1, W2, labels):
+    W1.requires_grad_()
+    F.cross_entropy((x @ W1.T).relu() @ W2.T, labels).backward()
+    return W1.grad
+
+
+def pieces(model, optimizer, images, labels, size, clear="once", move="once", share="part", mode="train", last=""):
+    """Do one step in pieces; the wrong answers change when something is done, or the share of a piece."""
+    model.train(mode == "train")
+    if clear == "once":
+        optimizer.zero_grad()
+    parts = list(zip(images.split(size), labels.split(size), strict=True))
+    total = 0
+    for x, y in parts:
+        if clear == "each":
+            optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        weight = {"part": len(y) / len(labels), "mean": 1 / len(parts), "none": 1, "sum": len(y)}[share]
+        (loss * weight).backward()
+        total = total + (loss if last == "sum" else loss * len(y) / len(labels))
+        if move == "each":
+            optimizer.step()
+    if move == "once":
+        optimizer.step()
+    return total if last == "tensor" else total.item()
+
+
+def pieces_without_zero_grad(*given):
+    return pieces(*given, clear="never")
+
+
+def pieces_cleared_each_time(*given):
+    return pieces(*given, clear="each")
+
+
+def pieces_with_a_step_each(*given):
+    return pieces(*given, move="each")
+
+
+def pieces_that_never_step(*given):
+    return pieces(*given, move="never")
+
+
+def pieces_with_means_added_up(*given):
+    return pieces(*given, share="none")
+
+
+def pieces_that_count_alike(*given):
+    return pieces(*given, share="mean")
+
+
+def pieces_with_sums(*given):
+    return pieces(*given, share="sum")
+
+
+def pieces_in_eval_mode(*given):
+    return pieces(*given, mode="eval")
+
+
+def pieces_that_return_the_sum(*given):
+    return pieces(*given, last="sum")
+
+
+def pieces_that_return_a_tensor(*given):
+    return pieces(*given, last="tensor")
+
+
+def the_whole_batch_at_once(model, optimizer, images, labels, size):
+    return pieces(model, optimizer, images, labels, len(images))
 
 
 def measure(model, loader, loss_of_batch=lambda logits, y: F.cross_entropy(logits, y, reduction="sum"), dim=1):
@@ -199,27 +269,40 @@ def only_classes_that_occur(batches, num_classes):
 
 
 WRONG = {
-    "softmax": [
-        (softmax_over_the_batch, "your columns sum to 1"),
-        (softmax_that_overflows, "exp of a large number is infinite"),
-        (softmax_with_one_maximum_for_all, "0/0 is NaN; what may each row take away"),
-        (softmax_without_keepdim, "what does keepdim=True do to a sum's shape"),
-        (softmax_over_everything, "all rows together sum to 1"),
-        (softmax_without_exp, "each probability is exp(logit)"),
+    "loss_of_each": [
+        (loss_through_a_softmax_that_underflows, "write ln p out before you compute p"),
+        (loss_as_a_mean, "one loss for each image, not their mean"),
+        (loss_without_minus, "a loss is not"),
+        (loss_without_logarithm, "where is the logarithm"),
+        (loss_as_what_is_missing_to_one, "1 - p can never pass 1"),
+        (loss_to_base_ten, "logarithm to base 10"),
+        (loss_to_base_two, "logarithm to base 2"),
+        (loss_of_the_answer, "the answer, or the truth"),
+        (loss_with_softmax_twice, "softmax twice"),
+        (loss_over_the_batch, "over which dimension do the classes of one image run"),
     ],
-    "training_step": [
-        (step_without_zero_grad, "what becomes of those of the batch before"),
-        (step_with_softmax_before_cross_entropy, "logits or probabilities"),
-        (step_with_the_sum_of_the_losses, "not their sum"),
-        (step_that_never_steps, "which line moves them"),
-        (step_before_backward, "does it come after backward()"),
-        (step_with_the_gradients_of_the_batch_before, "moved by the gradients of the batch before"),
-        (step_that_clears_after_backward, "step() found no gradients"),
-        (step_in_eval_mode, "which line switches it back, and when"),
-        (step_with_an_optimizer_of_its_own, "the optimizer that is passed in"),
-        (step_that_returns_the_sum, "the mean over the batch"),
-        (step_that_returns_the_loss_afterwards, "which loss did backward() start from"),
-        (step_that_returns_a_tensor, "such a tensor keeps all that led to it"),
+    "gradient_of_first_layer": [
+        (gradient_that_ignores_relu, "where ReLU gave 0"),
+        (gradient_of_a_linear_network, "there is no ReLU in your network"),
+        (gradient_of_the_sum, "what became of 1/N"),
+        (gradient_downhill, "the gradient points uphill"),
+        (gradient_that_knows_no_labels, "Nothing in your gradient knows the labels"),
+        (gradient_times_the_hidden_values, "not its value"),
+        (gradient_of_the_second_layer, "a gradient has the shape of its weights"),
+        (gradient_by_autograd, "the error comes from the line"),
+    ],
+    "step_in_pieces": [
+        (pieces_without_zero_grad, "what becomes of those of the batch before"),
+        (pieces_cleared_each_time, "when may they be cleared"),
+        (pieces_with_a_step_each, "one step for the whole batch"),
+        (pieces_that_never_step, "no weight has moved"),
+        (pieces_with_means_added_up, "they were added up"),
+        (pieces_that_count_alike, "a short last piece counts as much"),
+        (pieces_with_sums, "not their sum"),
+        (pieces_in_eval_mode, "which line switches it back, and when"),
+        (pieces_that_return_the_sum, "the mean over all images of the batch"),
+        (pieces_that_return_a_tensor, "such a tensor keeps all that led to it"),
+        (the_whole_batch_at_once, "there is no memory for"),
     ],
     "evaluate": [
         (evaluate_not_repaired, "a sure and right answer is 1, 0, 0"),

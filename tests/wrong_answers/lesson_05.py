@@ -7,64 +7,63 @@ import numpy as np
 from scipy.stats import chi2, chi2_contingency
 
 
-def matrix_transposed(labels, predictions, num_classes):
-    matrix = np.zeros((num_classes, num_classes), dtype=int)
-    np.add.at(matrix, (predictions, labels), 1)
-    return matrix
+def faults_with_rows_for_columns():
+    return {"A": 4, "B": 5, "C": 3, "D": 2}
 
 
-def matrix_that_counts_a_pair_once(labels, predictions, num_classes):
-    matrix = np.zeros((num_classes, num_classes), dtype=int)
-    matrix[labels, predictions] += 1
-    return matrix
+def faults_with_any_disorder_shuffled():
+    return {"A": 4, "B": 1, "C": 4, "D": 2}
 
 
-def matrix_of_the_classes_that_came(labels, predictions, num_classes):
-    classes = max(labels.max(), predictions.max()) + 1
-    return matrix_transposed(predictions, labels, classes)
+def faults_with_the_shuffled_one_taken_for_a_favourite():
+    return {"A": 2, "B": 1, "C": 3, "D": 4}
 
 
-def matrix_of_shares(labels, predictions, num_classes):
-    matrix = matrix_transposed(predictions, labels, num_classes)
-    return matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+def faults_with_a_full_column_taken_for_a_missing_one():
+    return {"A": 4, "B": 1, "C": 3, "D": 1}
 
 
-def matrix_that_overflows(labels, predictions, num_classes):
-    return matrix_transposed(predictions, labels, num_classes).astype(np.uint8)
+def faults_of_three_models():
+    return {"A": 4, "B": 1, "C": 3}
 
 
-def scores(precision, recall):
-    f1 = 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
+def scores(matrix, number):
+    right, said, images = matrix[number, number], matrix[:, number].sum(), matrix[number].sum()
+    precision, recall = right / said if said else 0.0, right / images if images else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if right else 0.0
     return {"precision": precision, "recall": recall, "f1": f1}
 
 
-def share(part, whole):
-    return part / whole if whole > 0 else 0.0
+def shop(matrix, mix):
+    return matrix / matrix.sum(axis=1, keepdims=True) * mix[:, None]
 
 
-def scores_swapped(matrix, number):
-    right = matrix[number, number]
-    return scores(share(right, matrix[number].sum()), share(right, matrix[:, number].sum()))
+def shop_without_the_mix(matrix, mix, number):
+    return scores(matrix / matrix.sum(axis=1, keepdims=True), number)
 
 
-def scores_of_all_images(matrix, number):
-    return scores(*[matrix[number, number] / matrix.sum()] * 2)
+def shop_with_the_mix_along_the_answers(matrix, mix, number):
+    return scores(matrix * mix, number)
 
 
-def scores_with_the_plain_mean(matrix, number):
-    right = matrix[number, number]
-    right_scores = scores(share(right, matrix[:, number].sum()), share(right, matrix[number].sum()))
-    return right_scores | {"f1": (right_scores["precision"] + right_scores["recall"]) / 2}
+def shop_with_counts_as_they_are(matrix, mix, number):
+    return scores(matrix * mix[:, None], number)
 
 
-def scores_that_are_not_a_number(matrix, number):
-    right = matrix[number, number]
-    return scores(right / matrix[:, number].sum(), right / matrix[number].sum())
+def shop_swapped(matrix, mix, number):
+    right = scores(shop(matrix, mix), number)
+    return right | {"precision": right["recall"], "recall": right["precision"]}
 
 
-def scores_one_where_a_class_is_missing(matrix, number):
-    right, given, images = matrix[number, number], matrix[:, number].sum(), matrix[number].sum()
-    return scores(right / given if given else 1.0, right / images if images else 1.0)
+def shop_with_the_plain_mean(matrix, mix, number):
+    right = scores(shop(matrix, mix), number)
+    return right | {"f1": (right["precision"] + right["recall"]) / 2}
+
+
+def shop_that_is_not_a_number(matrix, mix, number):
+    in_shop = shop(matrix, mix)
+    right = scores(in_shop, number)
+    return right | {"precision": in_shop[number, number] / in_shop[:, number].sum()}
 
 
 def given(labels, probabilities):
@@ -204,19 +203,20 @@ def comparison_of_the_same_wrong_answer(labels, a, b):
 
 
 WRONG = {
-    "count_pairs": [
-        (matrix_transposed, "who chooses the row"),
-        (matrix_that_counts_a_pair_once, "was counted once"),
-        (matrix_of_the_classes_that_came, "a class of which no image came"),
-        (matrix_of_shares, "nothing is divided yet"),
-        (matrix_that_overflows, "your cells sum to"),
+    "find_faults": [
+        (faults_with_rows_for_columns, "which of the two is empty"),
+        (faults_with_any_disorder_shuffled, "no class is found any more"),
+        (faults_with_the_shuffled_one_taken_for_a_favourite, "how many columns of A are full"),
+        (faults_with_a_full_column_taken_for_a_missing_one, "leaves a column empty"),
+        (faults_of_three_models, "the docstring names the keys"),
     ],
-    "class_scores": [
-        (scores_swapped, "which score asks about the images"),
-        (scores_of_all_images, "you divide by all images"),
-        (scores_with_the_plain_mean, "F1 is the harmonic mean"),
-        (scores_that_are_not_a_number, "0 divided by 0"),
-        (scores_one_where_a_class_is_missing, "0 divided by 0"),
+    "scores_in_shop": [
+        (shop_without_the_mix, "the precision without the mix"),
+        (shop_with_the_mix_along_the_answers, "are these rows or columns"),
+        (shop_with_counts_as_they_are, "has to come out first"),
+        (shop_swapped, "which score asks about the articles"),
+        (shop_with_the_plain_mean, "F1 is the harmonic mean"),
+        (shop_that_is_not_a_number, "0 divided by 0"),
     ],
     "reliability": [
         (table_as_it_was, "does not know the labels"),

@@ -162,57 +162,45 @@ def macro_with_precision_and_recall_swapped(labels, predictions, num_classes):
     return curves(labels, predictions, num_classes, summary)
 
 
-def name_with(history, too_high, over_fitting, under_fitting):
-    """Name the first fault whose test holds; each test takes the training and the validation losses."""
-    train, validation = history["train_loss"].to_numpy(), history["validation_loss"].to_numpy()
-    tests = {"learning rate too high": too_high, "over-fitting": over_fitting, "under-fitting": under_fitting}
-    return next((name for name, test in tests.items() if test(train, validation)), "no fault")
+def readings(**changed):
+    """Return the right names with some of them changed."""
+    low, high = "learning rate too low", "learning rate too high"
+    right = {"A": "labels shuffled", "B": high, "C": "sound"}
+    return right | {"D": "vanishing gradient", "E": "zero_grad missing", "F": low} | changed
 
 
-def diverged(train, validation):
-    return np.isnan(train).any() or train.max() > 2.5
+def read_any_stuck_loss_as_a_low_rate():
+    return readings(A="learning rate too low", F="labels shuffled")
 
 
-def turned_up(train, validation):
-    return validation[-1] > 1.1 * validation.min()
+def read_slow_weights_without_the_gradients():
+    return readings(D="learning rate too low", F="vanishing gradient")
 
 
-def both_high(train, validation):
-    return train[-1] > 1
+def read_dead_relus_alone():
+    return readings(B="zero_grad missing", E="learning rate too high")
 
 
-def name_over_fitting_from_the_gap(history):
-    return name_with(history, diverged, lambda train, validation: validation[-1] > 1.1 * train[-1], both_high)
+def read_small_gradients_as_vanishing():
+    return readings(A="vanishing gradient", D="labels shuffled")
 
 
-def name_over_fitting_since_the_first_epoch(history):
-    return name_with(history, diverged, lambda train, validation: validation[-1] > validation[0], both_high)
+def read_a_calm_run_as_sound():
+    return readings(C="labels shuffled", A="sound")
 
 
-def name_that_overlooks_nan(history):
-    return name_with(history, lambda train, validation: train.max() > 2.5, turned_up, both_high)
+def read_the_same_fault_twice():
+    return readings(E="learning rate too high")
 
 
-def name_too_high_if_the_loss_ends_higher(history):
-    def ends_higher(train, validation):
-        return np.isnan(train[-1]) or train[-1] > train[0]
-
-    return name_with(history, ends_higher, turned_up, both_high)
-
-
-def name_under_fitting_from_validation_alone(history):
-    over = turned_up(history["train_loss"].to_numpy(), history["validation_loss"].to_numpy())
-    under = history["validation_loss"].iloc[-1] > 1
-    return name_with(history, diverged, lambda *losses: over and not under, lambda *losses: under)
+def read_five_runs_of_six():
+    names = readings()
+    del names["C"]
+    return names
 
 
-def name_that_asks_for_over_fitting_first(history):
-    over = turned_up(history["train_loss"].to_numpy(), history["validation_loss"].to_numpy())
-    return "over-fitting" if over else name_with(history, diverged, turned_up, both_high)
-
-
-def name_that_takes_any_falling_loss_for_good(history):
-    return name_with(history, diverged, turned_up, lambda train, validation: train[-1] >= train[0])
+def read_with_names_of_its_own():
+    return readings(D="gradients vanish")
 
 
 WRONG = {
@@ -247,13 +235,14 @@ WRONG = {
         (macro_that_divides_by_zero, "0 divided by 0"),
         (macro_with_precision_and_recall_swapped, "which is precision"),
     ],
-    "diagnose": [
-        (name_over_fitting_from_the_gap, "how far above its lowest value"),
-        (name_over_fitting_since_the_first_epoch, "compare the last validation loss with the lowest"),
-        (name_that_overlooks_nan, "comparison with NaN"),
-        (name_too_high_if_the_loss_ends_higher, "was this loss ever far above it"),
-        (name_under_fitting_from_validation_alone, "fail on the images that it was trained on"),
-        (name_that_asks_for_over_fitting_first, "what does the training loss do"),
-        (name_that_takes_any_falling_loss_for_good, "how high do they still lie"),
+    "read_instruments": [
+        (read_any_stuck_loss_as_a_low_rate, "what, then, is there not to learn"),
+        (read_slow_weights_without_the_gradients, "compare its first layer with its last"),
+        (read_dead_relus_alone, "the very first point of its ratio"),
+        (read_small_gradients_as_vanishing, "is the first layer further behind"),
+        (read_a_calm_run_as_sound, "in which run does the loss fall"),
+        (read_the_same_fault_twice, "which of them fits the name better"),
+        (read_five_runs_of_six, "one entry for each run"),
+        (read_with_names_of_its_own, "letter by letter"),
     ],
 }

@@ -3,13 +3,11 @@
 import math
 import time
 from collections.abc import Callable
-from statistics import mean, median, median_low
+from itertools import pairwise
+from statistics import mean, median, median_low, stdev
 
 import torch
-import torch.nn.functional as F
 from torch import nn
-
-from helpers.data import normalize
 
 
 def named(name: str, function: Callable, **changes) -> Callable:
@@ -37,22 +35,6 @@ def raced(first, second, rounds, clock=time.perf_counter, *, warm_up=1, summary=
         first(), second()
     times = [(timed(first, clock), timed(second, clock)) for _ in range(rounds + skip)]
     return summary(*zip(*times, strict=True))
-
-
-def way(kind, start, end, part):
-    return end + (start - end) * ((1 + math.cos(math.pi * part)) / 2 if kind == "cos" else 1 - part)
-
-
-def cycle(
-    step, total, max_lr, warmup=0.25, *, begin=25, end=25e4, off=1, last=1, up="cos", down="cos", share=None, whole=None
-):
-    """Return the learning rate of a step; without changes it is that of OneCycleLR."""
-    peak, last = (share or warmup) * total - off, total - last
-    peak = whole(peak) if whole else peak
-    start, low = max_lr / begin, max_lr / end
-    if step <= peak:
-        return way(up, start, max_lr, step / peak)
-    return way(down, max_lr, low, (step - peak) / (last - peak)) if down else max_lr
 
 
 def counted(
@@ -93,28 +75,6 @@ def places(output):
     return output.shape[2] * output.shape[3] if output.dim() == 4 else 1
 
 
-def smoothed(logits, labels, smoothing, *, log_p=None, true=None, wrong=None, total=torch.mean):
-    """Return the loss with targets `true` for the true class and `wrong` for each other one."""
-    classes = logits.shape[1]
-    log_p = F.log_softmax(logits, dim=1) if log_p is None else log_p(logits)
-    share = (true or (lambda s, k: 1 - s + s / k))(smoothing, classes)
-    other = (wrong or (lambda s, k: s / k))(smoothing, classes)
-    targets = torch.full_like(log_p, other).scatter(1, labels[:, None], share)
-    return total(-(targets * log_p).sum(dim=1))
-
-
-def mirrored(model, images, *, dims=(3,), combine=None, dim=1, prepare=normalize, grad=False, ev=True, back=True):
-    was_training = model.training
-    if ev:
-        model.eval()
-    with torch.set_grad_enabled(grad):
-        pair = [model(prepare(part)) for part in (images, images.flip(dims))]
-        answer = combine(*pair) if combine else sum(logits.softmax(dim) for logits in pair).argmax(1)
-    if back:
-        model.train(was_training)
-    return answer.detach()
-
-
 def all_of_the_first_then_all_of_the_second(first, second, rounds, clock=time.perf_counter):
     first(), second()
     times = [[timed(function, clock) for _ in range(rounds)] for function in (first, second)]
@@ -141,16 +101,6 @@ def functions_not_called(first, second, rounds, clock=time.perf_counter):
     return 1.0
 
 
-def cycle_that_decays_from_the_first_step(step, total, max_lr, warmup=0.25):
-    if step <= warmup * total - 1:
-        return cycle(step, total, max_lr, warmup)
-    return way("cos", max_lr, max_lr / 25e4, step / (total - 1))
-
-
-def cycle_counted_from_one(step, total, max_lr, warmup=0.25):
-    return cycle(step + 1, total, max_lr, warmup)
-
-
 def per_weight(factor):
     return lambda layer, output, image: factor(layer, output, image) if output.dim() == 4 else layer.weight.numel()
 
@@ -163,28 +113,81 @@ def parameters_counted(model, image_shape):
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def probabilities_smoothed(logits, labels, smoothing):
-    p = (1 - smoothing) * logits.softmax(1) + smoothing / logits.shape[1]
-    return -p[torch.arange(len(labels)), labels].log().mean()
+def judged(rates, *, small=None, same=None, first=None, whole=None, order=("constant", "per epoch", "no warm-up")):
+    """Judge a log of learning rates; without changes as asked."""
+    tests = {
+        "constant": max(rates) == min(rates),
+        "per epoch": (same or (lambda r: sum(a == b for a, b in pairwise(r)) > len(r) / 2))(rates),
+        "no warm-up": (first or (lambda r: r[0] == max(r)))(rates),
+        "cut off": (small or (lambda r: r[-1] > max(r) / 100))(rates),
+    }
+    for word in [*order, "cut off"]:
+        if tests[word]:
+            return word
+    return whole or "right"
 
 
-def loss_as_a_plain_number(logits, labels, smoothing):
-    return smoothed(logits, labels, smoothing).item()
+def always_right(rates):
+    return "right"
 
 
-def loss_without_gradient(logits, labels, smoothing):
-    with torch.no_grad():
-        return smoothed(logits, labels, smoothing)
+def in_other_words(rates):
+    return judged(rates).upper()
 
 
-def training_mode_forced_afterwards(model, images):
-    answer = mirrored(model, images)
-    model.train()
-    return answer
+def designed(train_a, train_b, budget, *, share=2, seeds=range, bound=None, other=None, judge=None):
+    """Compare two recipes; without changes as asked."""
+    n = budget // share
+    a, b = ([train(seed) for seed in seeds(n)] for train in (train_a, train_b))
+    if other:
+        return other
+    if judge:
+        return "b" if judge(b) > judge(a) else "a"
+    gap = mean(b) - mean(a)
+    s = math.sqrt((stdev(a) ** 2 + stdev(b) ** 2) / 2)
+    limit = bound(s, n) if bound else 2.2 * s * math.sqrt(2 / n)
+    return "not decided" if abs(gap) <= limit else "b" if gap > 0 else "a"
 
 
-def probabilities_not_classes(a, b):
-    return (a.softmax(1) + b.softmax(1)) / 2
+def one_seed_each(train_a, train_b, budget):
+    return "b" if train_b(0) > train_a(0) else "a"
+
+
+def a_gets_most(train_a, train_b, budget):
+    a, b = mean(train_a(seed) for seed in range(budget - 2)), mean(train_b(seed) for seed in range(2))
+    return "b" if b > a else "a"
+
+
+def kept(recipes, *, beats, key=None):
+    """Return the names that no other recipe beats by a rule of two places, in order of the seconds."""
+    names = [name for name, place in recipes.items() if not any(beats(other, place) for other in recipes.values())]
+    return sorted(names, key=key or (lambda name: recipes[name][0]))
+
+
+def faster_and_more_accurate(other, place):
+    return other[0] < place[0] and other[1] > place[1]
+
+
+def twins_beat_each_other(recipes):
+    names = []
+    for name, (seconds, accuracy) in recipes.items():
+        others = [place for other, place in recipes.items() if other != name]
+        if not any(place[0] <= seconds and place[1] >= accuracy for place in others):
+            names.append(name)
+    return sorted(names, key=lambda name: recipes[name][0])
+
+
+def rightly(other, place):
+    return other[0] <= place[0] and other[1] >= place[1] and other != place
+
+
+def the_most_accurate(recipes):
+    top = max(accuracy for _, accuracy in recipes.values())
+    return [name for name, (_, accuracy) in recipes.items() if accuracy == top]
+
+
+def in_the_order_of_accuracy(recipes):
+    return kept(recipes, beats=rightly, key=lambda name: -recipes[name][1])
 
 
 RACE = {"ratio_of_medians": lambda a, b: median(a) / median(b), "ratio_of_sums": lambda a, b: sum(a) / sum(b)}
@@ -216,21 +219,16 @@ WRONG = {
         (clock_of_the_processor_by_default, "which also counts waiting"),
         (functions_not_called, "with brackets"),
     ],
-    "one_cycle_lr": [
-        (named("begins_at_zero", cycle, begin=math.inf), "where does the warm-up begin"),
-        (named("ends_at_zero", cycle, end=math.inf), "small, but not 0"),
-        (named("ends_where_it_began", cycle, end=25), "far below the beginning"),
-        (named("ends_at_a_10000th_of_the_highest", cycle, end=1e4), "the first one divided by 10,000"),
-        (named("no_decay", cycle, down=None), "what happens after the warm-up"),
-        (named("straight_up", cycle, up="line"), "a straight line in it"),
-        (named("straight_down", cycle, down="line"), "a straight line in it"),
-        (named("peak_one_late", cycle, off=0), "which number has the step of the peak"),
-        (named("end_one_late", cycle, last=0), "which number has the last step"),
-        (named("both_one_late", cycle, off=0, last=0), "steps count from 0"),
-        (named("peak_rounded_down", cycle, whole=math.floor), "do not round"),
-        (named("warm_up_hard_coded", cycle, share=0.25), "warmup is an argument"),
-        (cycle_counted_from_one, "the very first step is number 0"),
-        (cycle_that_decays_from_the_first_step, "counts its own steps"),
+    "what_went_wrong": [
+        (always_right, "ask for it first"),
+        (in_other_words, "spelled so"),
+        (named("cut_off_first", judged, order=("cut off", "constant", "per epoch", "no warm-up")), "ask for it first"),
+        (named("ends_before_steps", judged, order=("constant", "no warm-up")), "before you look at the ends"),
+        (named("few_different_rates", judged, same=lambda r: len(set(r)) < 20), "compare each step with the step"),
+        (named("a_size_of_its_own", judged, small=lambda r: r[-1] > 1e-3), "compare the last one with a hundredth"),
+        (named("tiny_size_of_its_own", judged, small=lambda r: r[-1] > 1e-9), "compare them with the highest"),
+        (named("last_against_first", judged, small=lambda r: r[-1] > r[0]), "and yet not small"),
+        (named("no_warm_up_unnoticed", judged, first=lambda r: False), "what does a warm-up begin with"),
     ],
     "count_multiplications": [
         (parameters_counted, "these are parameters"),
@@ -270,52 +268,23 @@ WRONG = {
         (named("statistics_moved", counted, mode_forgotten=True), "moves the running statistics"),
         (named("left_in_evaluation", counted, left_in_evaluation=True), "put it back"),
     ],
-    "smooth_cross_entropy": [
-        (
-            named("shared_by_the_wrong_classes", smoothed, true=lambda s, k: 1 - s, wrong=lambda s, k: s / (k - 1)),
-            "the true one among them",
-        ),
-        (named("true_class_keeps_all", smoothed, true=lambda s, k: 1 + s / k), "must sum to 1"),
-        (named("true_class_without_its_share", smoothed, true=lambda s, k: 1 - s), "must sum to 1"),
-        (
-            named("shares_exchanged", smoothed, true=lambda s, k: s + (1 - s) / k, wrong=lambda s, k: (1 - s) / k),
-            "which share keeps",
-        ),
-        (named("not_smoothed", smoothed, true=lambda s, k: 1.0, wrong=lambda s, k: 0.0), "left no trace"),
-        (named("sum", smoothed, total=torch.sum), "not the sum"),
-        (named("mean_over_classes", smoothed, total=lambda x: x.mean() / 10), "only over the images it is a mean"),
-        (named("sign", smoothed, total=lambda x: -x.mean()), "which sign"),
-        (named("softmax_over_images", smoothed, log_p=lambda x: F.log_softmax(x, 0)), "runs over the classes"),
-        (named("overflow", smoothed, log_p=lambda x: (x.exp() / x.exp().sum(1, keepdim=True)).log()), "exp overflows"),
-        (
-            named("logarithm_of_softmax", smoothed, log_p=lambda x: x.softmax(1).log()),
-            "softmax rounds to 0",
-        ),
-        (probabilities_smoothed, "you smooth what the model says"),
-        (loss_as_a_plain_number, "an optimizer needs the gradient"),
-        (loss_without_gradient, "an optimizer needs the gradient"),
+    "compare_recipes": [
+        (one_seed_each, "use the budget that you have"),
+        (named("budget_for_each", designed, share=1), "of both recipes together"),
+        (a_gets_most, "equally many"),
+        (named("the_same_seed", designed, seeds=lambda n: [0] * n), "trains the same network again"),
+        (named("another_word", designed, other="maybe"), "not decided"),
+        (named("never_decided", designed, other="not decided"), "better by 15 standard deviations"),
+        (named("higher_mean", designed, judge=mean), "how far apart do two means come by luck"),
+        (named("best_run", designed, judge=max), "how far apart do two means come by luck"),
+        (named("bound_of_0_3", designed, bound=lambda s, n: 0.3), "by the square root of n"),
+        (named("scatter_of_one_run", designed, bound=lambda s, n: 2.2 * s * math.sqrt(2)), "by the square root of n"),
     ],
-    "predict_mirrored": [
-        (named("logits_averaged", mirrored, combine=lambda a, b: (a + b).argmax(1)), "average before softmax"),
-        (
-            named("class_numbers_averaged", mirrored, combine=lambda a, b: (a.argmax(1) + b.argmax(1)) // 2),
-            "class numbers are names",
-        ),
-        (named("upside_down", mirrored, dims=(2,)), "stand on their heads"),
-        (named("turned_by_half_a_circle", mirrored, dims=(2, 3)), "by half a circle"),
-        (named("order_of_the_images", mirrored, dims=(0,)), "the order of the images"),
-        (named("the_mirror_image_alone", mirrored, combine=lambda a, b: b.argmax(1)), "mirror images alone"),
-        (named("not_mirrored", mirrored, combine=lambda a, b: a.argmax(1)), "have left no trace"),
-        (
-            named("the_surer_one", mirrored, combine=lambda a, b: torch.max(a.softmax(1), b.softmax(1)).argmax(1)),
-            "not the larger one",
-        ),
-        (named("softmax_over_images", mirrored, dim=0), "over the classes of one image"),
-        (named("not_normalised", mirrored, prepare=torch.Tensor.float), "normalised images"),
-        (named("probabilities", mirrored, combine=probabilities_not_classes), "one class number for each image"),
-        (named("eval_forgotten", mirrored, ev=False), "which mode is for predictions"),
-        (named("gradients_on", mirrored, grad=True), "how do you switch that off"),
-        (named("left_in_evaluation_mode", mirrored, back=False), "put it back"),
-        (training_mode_forced_afterwards, "put it back"),
+    "edge": [
+        (the_most_accurate, "need not be the most accurate"),
+        (in_the_order_of_accuracy, "from the fastest to the slowest"),
+        (named("both_strictly", kept, beats=faster_and_more_accurate), "equally"),
+        (twins_beat_each_other, "do not beat each other"),
+        (named("everything", kept, beats=lambda other, place: False), "and so it is beaten"),
     ],
 }

@@ -1,0 +1,630 @@
+"""Drawings that explain an idea; what a run has measured is drawn in `plotting`. Each function returns Axes."""
+
+from collections.abc import Callable
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Polygon, Rectangle
+from scipy.stats import binom
+from torch import nn
+
+from helpers import config
+from helpers.plotting import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, plot_confusion_matrix
+
+LIGHT_ORANGE = "#FBE3D3"  # behind the boxes of a table that are chosen
+
+
+def draw_minus_log(probabilities: list[float], *, ax: Axes | None = None) -> Axes:
+    """Draw what an image costs, -ln p, against the probability p of its true class, with marked points.
+
+    Parameters
+    ----------
+    probabilities : list of float
+        Where to mark the curve, above 0 and up to 1.
+    """
+    ax = ax or plt.gca()
+    curve = np.linspace(0.005, 1, 400)
+    ax.plot(curve, -np.log(curve), color=BLUE, linewidth=2.5, label="−ln p")
+    for probability in probabilities:
+        cost = -np.log(probability)
+        ax.plot(probability, cost, "o", color=ORANGE, markersize=8, clip_on=False)
+        words = f"p = {probability:g}: {abs(cost):.2f}"
+        ax.annotate(words, (probability, cost), (9, 5), textcoords="offset points", fontsize=10)
+    ax.set(xlim=(0, 1.15), ylim=(0, 5.4), xticks=np.linspace(0, 1, 6))
+    ax.set(xlabel="probability p of the true class", ylabel="loss of the image, −ln p (nats)")
+    ax.set_title("The surer of the truth, the smaller the loss")
+    return ax
+
+
+def draw_tangent(
+    values: np.ndarray, losses: np.ndarray, here: float, loss_here: float, slope: float, *, ax: Axes | None = None
+) -> Axes:
+    """Draw the loss against one weight, where the weight stands, the tangent there and the way downhill.
+
+    Parameters
+    ----------
+    values, losses : np.ndarray
+        float, (N,), the curve: values of the weight, and the loss for each.
+    here, loss_here, slope : float
+        The value of the weight now, the loss there, and the gradient there.
+    """
+    ax = ax or plt.gca()
+    reach = 0.17 * (values[-1] - values[0])
+    ends = np.array([here - reach, here + reach])
+    ax.plot(values, losses, color=BLUE, linewidth=2.5, label="loss of the batch")
+    ax.plot(ends, loss_here + slope * (ends - here), "--", color=ORANGE, linewidth=2.5, label=f"tangent: {slope:+.3f}")
+    ax.plot(here, loss_here, "o", color="black", markersize=9, label=f"now: weight {here:.3f}, loss {loss_here:.3f}")
+    if slope:
+        low = losses.min() + 0.75 * (losses.max() - losses.min())
+        way = -np.sign(slope) * reach
+        ax.annotate("", (here + way, low), (here, low), arrowprops={"arrowstyle": "->", "lw": 2.5, "color": "black"})
+        ax.text(here + way / 2, low, "downhill", ha="center", va="bottom")
+    ax.set(xlabel="value of the one weight", ylabel="loss (cross-entropy, nats)")
+    ax.set_title("One weight is moved, all others stay")
+    ax.legend()
+    return ax
+
+
+def draw_steps(
+    values: np.ndarray, losses: np.ndarray, visited: list[float], heights: list[float], *, ax: Axes | None = None
+) -> Axes:
+    """Draw gradient steps along the curve of the loss against one weight.
+
+    Parameters
+    ----------
+    values, losses : np.ndarray
+        float, (N,), the curve.
+    visited, heights : list of float
+        The values of the weight before and after each step, and the loss at each.
+    """
+    ax = ax or plt.gca()
+    ax.plot(values, losses, color=BLUE, linewidth=2, label="loss of the batch")
+    ax.plot(visited, heights, "o-", color=ORANGE, markersize=6, linewidth=1.2, label=f"{len(visited) - 1} steps")
+    ax.plot(visited[0], heights[0], "s", color="black", markersize=9, label=f"start: loss {heights[0]:.2f}")
+    ax.plot(visited[-1], heights[-1], "*", color="black", markersize=15, label=f"end: loss {heights[-1]:.2f}")
+    ax.set(xlabel="value of the one weight", ylabel="loss (nats)")
+    ax.legend(fontsize=9)
+    return ax
+
+
+def draw_relu(*, ax: Axes | None = None) -> Axes:
+    """Draw the function max(0, x) beside x itself."""
+    ax = ax or plt.gca()
+    x = np.linspace(-3, 3, 121)
+    ax.plot(x, x, ":", color=GREY, linewidth=2, label="no activation: x")
+    ax.plot(x, x.clip(0), color=BLUE, linewidth=3, label="ReLU: max(0, x)")
+    ax.set(xlabel="what goes in, x", ylabel="what comes out", title="ReLU")
+    ax.legend()
+    return ax
+
+
+def draw_bends(knees: list[float], weights: list[float], *, axes: np.ndarray | None = None) -> np.ndarray:
+    """Draw a network with one input and one output: a straight line without ReLU, a bent one with it.
+
+    Hidden unit k computes x - knees[k]; the output adds the units up, each times its weight.
+
+    Parameters
+    ----------
+    knees, weights : list of float
+        One for each hidden unit.
+
+    Returns
+    -------
+    np.ndarray
+        Of two Axes: without ReLU, and with it.
+    """
+    axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)[1] if axes is None else axes
+    x = np.linspace(-3, 3, 241)
+    plain = x[:, None] - np.array(knees)
+    for ax, hidden, title in zip(
+        axes, (plain, plain.clip(0)), ("two layers without ReLU", "two layers with ReLU"), strict=True
+    ):
+        for number, (part, style) in enumerate(zip((hidden * weights).T, ("--", "-.", ":"), strict=False), start=1):
+            ax.plot(x, part, style, color=GREY, linewidth=1.5, label=f"hidden unit {number} × its weight")
+        ax.plot(x, hidden @ weights, color=BLUE, linewidth=3, label="output: their sum")
+        ax.set(xlabel="input x", title=title)
+    axes[0].set_ylabel("output")
+    axes[1].legend(fontsize=8)
+    return axes
+
+
+def draw_layers(model: nn.Sequential, *, ax: Axes | None = None) -> Axes:
+    """Draw the linear layers of a network as columns of units, with their sizes and parameters, read from the model.
+
+    Each unit takes in all of the column before; lines show it for the topmost unit of each column.
+
+    Parameters
+    ----------
+    model : nn.Sequential
+        Of linear layers, and others between them that are named under the units they act on.
+    """
+    ax = ax or plt.gca()
+    linear = [layer for layer in model if isinstance(layer, nn.Linear)]
+    sizes = [linear[0].in_features, *(layer.out_features for layer in linear)]
+    under = [[] for _ in sizes]
+    column = 0
+    for layer in model:
+        if isinstance(layer, nn.Linear):
+            column += 1
+        elif column:
+            share = f" {layer.p:g}" if isinstance(layer, nn.Dropout) else ""
+            under[column].append(type(layer).__name__ + share)
+    tallest = np.log(max(sizes))
+    places = []
+    for column, size in enumerate(sizes):
+        shown = size if size <= 10 else 12
+        heights = np.linspace(-1, 1, shown) * np.log(size) / tallest
+        # A gap in the middle stands for the units that there is no room for.
+        places.append(heights if size <= 10 else np.delete(heights, [shown // 2 - 1, shown // 2]))
+        if size > 10:
+            ax.text(column, 0, "⋮", ha="center", va="center", fontsize=16)
+        what = "pixels" if column == 0 else "logits" if column == len(sizes) - 1 else "units"
+        ax.text(column, 1.15, f"{size:,} {what}", ha="center", va="bottom", fontsize=12, weight="bold")
+        ax.text(column, -1.15, "\n".join(under[column]), ha="center", va="top", fontsize=10)
+    for column, layer in enumerate(linear):
+        left, right = places[column], places[column + 1]
+        corners = [(column, left[0]), (column, left[-1]), (column + 1, right[-1]), (column + 1, right[0])]
+        ax.add_patch(Polygon(corners, facecolor=LIGHT_BLUE, alpha=0.3, edgecolor="none", zorder=0))
+        for height in left:  # what one unit takes in; the others do the same
+            ax.plot([column, column + 1], [height, right[-1]], color=GREY, linewidth=1, zorder=1)
+        count = sum(parameter.numel() for parameter in layer.parameters())
+        words = f"{layer.in_features:,} × {layer.out_features:,} + {len(layer.bias):,}\n= {count:,} parameters"
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}
+        ax.text(column + 0.5, 0, words, ha="center", va="center", fontsize=10, bbox=box)
+    for column, heights in enumerate(places):
+        ax.scatter(np.full(len(heights), column), heights, s=55, color=BLUE, edgecolor="white", zorder=2)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    ax.set(xlim=(-0.4, len(sizes) - 0.6), ylim=(-1.6, 1.45))
+    ax.set_title(f"{' → '.join(f'{size:,}' for size in sizes)}: {total:,} parameters")
+    ax.set_axis_off()
+    return ax
+
+
+def draw_valley(
+    paths: dict[str, np.ndarray], steepness: tuple[float, float] = (1.0, 40.0), *, ax: Axes | None = None
+) -> Axes:
+    """Draw the paths of an optimizer through a valley of two weights, whose lowest point is at 0, 0.
+
+    Parameters
+    ----------
+    paths : dict of str to np.ndarray
+        By label: float, (steps, 2), the places that an optimizer has visited. At most three, told apart by line and
+        mark as well as by colour.
+    steepness : tuple of float
+        The loss is half of steepness[0] times the square of weight 1, plus the same of weight 2.
+    """
+    ax = ax or plt.gca()
+    first, second = np.meshgrid(np.linspace(-4.5, 2.5, 200), np.linspace(-1.3, 1.3, 200))
+    loss = (steepness[0] * first**2 + steepness[1] * second**2) / 2
+    levels = np.geomspace(0.05, loss.max(), 12)
+    ax.contourf(first, second, loss, levels=levels, cmap="Greys_r", alpha=0.35, extend="min")
+    styles = [("--s", ORANGE), (":^", GREEN), ("-o", BLUE)]
+    for (label, path), (style, color) in zip(paths.items(), styles, strict=False):
+        ax.plot(path[:, 0], path[:, 1], style, color=color, markersize=4, linewidth=1.4, label=label)
+    ax.plot(0, 0, "*", markersize=18, color="black", linestyle="", label="lowest point")
+    ax.set(xlim=(-4.5, 2.5), ylim=(-1.3, 1.3), xlabel="weight 1 (flat direction)", ylabel="weight 2 (steep direction)")
+    ax.grid(False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
+    return ax
+
+
+def draw_instruments(*, ax: Axes | None = None) -> Axes:
+    """Draw one training step as a chain of four stations, and below each the instrument that is read there."""
+    stations = [
+        ("forward pass", "images become logits", "dead ReLUs", "which units are 0\nfor every image?"),
+        ("loss", "logits meet labels", "loss", "near ln 10 at first?\nDoes it fall on one batch?"),
+        ("backward pass", "the gradient runs back", "gradient norm", "does a gradient reach\nthe first layer?"),
+        ("step", "weights move", "update / weight", "by which part of itself\ndoes a layer move?"),
+    ]
+    ax = ax or plt.gca()
+    ax.set_axis_off()
+    ax.set(xlim=(-0.1, 8.1), ylim=(0, 4.2))
+    for number, (station, happens, instrument, question) in enumerate(stations):
+        middle = 1 + 2 * number
+        ax.text(
+            middle,
+            3.3,
+            station,
+            ha="center",
+            va="center",
+            fontsize=13,
+            weight="bold",
+            color="white",
+            bbox={"boxstyle": "round,pad=0.5", "facecolor": BLUE, "edgecolor": "none"},
+        )
+        ax.text(middle, 2.5, happens, ha="center", va="center", fontsize=10)
+        ax.plot([middle, middle], [1.75, 2.25], ":", color=GREY, linewidth=2)
+        ax.text(
+            middle,
+            1.45,
+            instrument,
+            ha="center",
+            va="center",
+            fontsize=12,
+            weight="bold",
+            bbox={"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": ORANGE, "linewidth": 2},
+        )
+        ax.text(middle, 0.6, question, ha="center", va="center", fontsize=10)
+        if number < len(stations) - 1:
+            ax.annotate(
+                "",
+                (middle + 1.18, 3.3),
+                (middle + 0.82, 3.3),
+                arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 2},
+            )
+    ax.annotate(
+        "",
+        (1, 3.72),
+        (7, 3.72),
+        arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 2, "connectionstyle": "arc3,rad=0.06"},
+    )
+    ax.text(4, 4.1, "next batch", ha="center", va="center", fontsize=10, color=GREY)
+    ax.set_title("One training step, and where its instruments stand")
+    return ax
+
+
+def draw_fair_coin(heads: int, tosses: int, *, ax: Axes | None = None) -> Axes:
+    """Draw how often a fair coin falls heads, and set off every outcome as uneven as the one that was seen.
+
+    Parameters
+    ----------
+    heads, tosses : int
+        What was seen. The bars that are set off, hatched, add up to the two-sided p-value.
+    """
+    ax = ax or plt.gca()
+    counts = np.arange(tosses + 1)
+    chances = 100 * binom.pmf(counts, tosses, 0.5)
+    away, seen = abs(counts - tosses / 2), abs(heads - tosses / 2)
+    near = away <= max(2 * np.sqrt(tosses), 1.15 * seen)  # four standard deviations
+    even, uneven = near & (away < seen), near & (away >= seen)
+    ax.bar(counts[even], chances[even], width=1, color=LIGHT_BLUE, linewidth=0, label="less uneven than seen")
+    ax.bar(
+        counts[uneven], chances[uneven], width=1, color=ORANGE, hatch="//", linewidth=0, label="at least as uneven"
+    )
+    ax.axvline(heads, color="black", linestyle="--", label=f"seen: {heads}")
+    ax.set(xlabel=f"heads in {tosses} tosses", ylabel="chance with a fair coin (%)", title="A fair coin")
+    ax.legend(fontsize=8)
+    return ax
+
+
+def draw_broken_models(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Draw the confusion matrices of four broken models, A to D, made of the answers of a sound one.
+
+    Parameters
+    ----------
+    labels, predictions : np.ndarray
+        int, (N,).
+
+    Returns
+    -------
+    np.ndarray
+        Of four Axes. Exercise 1 of lesson 05 asks what is wrong with each.
+    """
+    rng = np.random.default_rng(config.SEED)
+    top, coat, shirt, sneaker, boot = 0, 4, 6, 7, 9
+    exchanged = np.arange(config.NUM_CLASSES)
+    exchanged[[sneaker, boot]] = boot, sneaker
+    broken = [
+        rng.permutation(predictions),
+        np.where(predictions == shirt, top, predictions),
+        exchanged[predictions],
+        np.where(rng.random(len(labels)) < 0.4, coat, predictions),
+    ]
+    _, axes = plt.subplots(2, 2, figsize=(12, 11))
+    for ax, letter, answers in zip(axes.flat, "ABCD", broken, strict=True):
+        plot_confusion_matrix(labels, answers, ax=ax)
+        ax.set_title(f"Model {letter}, counts")
+    return axes.flat[:]
+
+
+def draw_numbers(table, chosen=None, *, place: tuple[float, float] = (0, 0), ax: Axes) -> Axes:
+    """Draw a grid of boxes with a number in each; chosen boxes have a thick frame, bold numbers and a colour.
+
+    Parameters
+    ----------
+    table : array-like
+        (rows, columns), numbers.
+    chosen : array-like of bool, optional
+        (rows, columns), true where a box is chosen.
+    place : (x, y)
+        Of the upper left corner, in boxes; y grows downwards.
+    """
+    table = np.asarray(table)
+    chosen = np.zeros(table.shape, bool) if chosen is None else np.asarray(chosen)
+    order = sorted(np.ndindex(table.shape), key=lambda box: chosen[box])  # so that thick frames lie on top
+    for row, column in order:
+        x, y, marked = place[0] + column, place[1] + row, bool(chosen[row, column])
+        color, edge, width = (LIGHT_ORANGE, ORANGE, 2.5) if marked else ("white", GREY, 1)
+        ax.add_patch(Rectangle((x, y), 1, 1, facecolor=color, edgecolor=edge, linewidth=width))
+        weight = "bold" if marked else "normal"
+        ax.text(x + 0.5, y + 0.5, f"{table[row, column]:g}", ha="center", va="center", weight=weight, fontsize=12)
+    return ax
+
+
+def paper(ax: Axes, left: float, right: float, top: float, bottom: float) -> Axes:
+    """Make an Axes a sheet to draw on: no ticks, y grows downwards, a box is as wide as it is high."""
+    ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+    ax.set_axis_off()
+    return ax
+
+
+def draw_sum(table, *, axes: np.ndarray | None = None) -> np.ndarray:
+    """Draw what a sum over dimension 0 and over dimension 1 of a table adds up, and what it leaves.
+
+    Parameters
+    ----------
+    table : array-like
+        (rows, columns), numbers.
+    axes : np.ndarray of 2 Axes, optional
+        For dim 0 and dim 1.
+
+    Returns
+    -------
+    np.ndarray
+        Of 2 Axes.
+    """
+    table = np.asarray(table)
+    rows, columns = table.shape
+    axes = plt.subplots(1, 2, figsize=(11, 4))[1] if axes is None else axes
+    one_column, one_row = np.zeros(table.shape, bool), np.zeros(table.shape, bool)
+    one_column[:, 1] = one_row[1] = True
+    arrow = {"arrowstyle": "-|>", "color": ORANGE, "linewidth": 2.5}
+    for dim, (ax, chosen) in enumerate(zip(axes, (one_column, one_row), strict=True)):
+        paper(ax, -0.3, columns + 2, -0.5, rows + 2)
+        draw_numbers(table, chosen, ax=ax)
+        left = table.sum(axis=dim)
+        if dim == 0:
+            draw_numbers(left[None], one_row[1:2] & (np.arange(columns) == 1), place=(0, rows + 0.9), ax=ax)
+            ax.annotate("", (1.5, rows + 0.85), (1.5, rows + 0.05), arrowprops=arrow)
+            words = "down each column: one number per column"
+        else:
+            draw_numbers(left[:, None], (np.arange(rows) == 1)[:, None], place=(columns + 0.9, 0), ax=ax)
+            ax.annotate("", (columns + 0.85, 1.5), (columns + 0.05, 1.5), arrowprops=arrow)
+            words = "along each row: one number per row"
+        ax.set_title(f"table.sum(dim={dim}): shape {table.shape} → {left.shape}\n{words}", fontsize=11)
+        ax.set_label(f"A table of shape {table.shape}. table.sum(dim={dim}) adds {words}: {left.tolist()}.")
+    return axes
+
+
+def draw_broadcasting(upper, lower, *, ax: Axes | None = None) -> Axes:
+    """Draw how two tables of different shape are stretched to one shape and added.
+
+    Parameters
+    ----------
+    upper, lower : array-like
+        (rows, columns) each; where their sizes differ, one of them is 1.
+    """
+    tables = [np.asarray(upper), np.asarray(lower)]
+    total = tables[0] + tables[1]
+    rows, columns = total.shape
+    step = columns + 1.2
+    ax = ax or plt.subplots(figsize=(11, 3.2))[1]
+    paper(ax, -0.2, 3 * step - 1, -1.3, rows + 0.2)
+    for number, table in enumerate([*tables, total]):
+        stretched = np.broadcast_to(table, total.shape)
+        for row, column in np.ndindex(total.shape):
+            if row < table.shape[0] and column < table.shape[1]:
+                continue
+            box = Rectangle((number * step + column, row), 1, 1, fill=False, edgecolor=GREY, linestyle=":")
+            ax.add_patch(box)
+            middle = (number * step + column + 0.5, row + 0.5)
+            ax.text(*middle, f"{stretched[row, column]:g}", ha="center", va="center", color=GREY, style="italic")
+        chosen = np.full(table.shape, number < 2)
+        draw_numbers(table, chosen, place=(number * step, 0), ax=ax)
+        ax.text(number * step + columns / 2, -0.5, f"shape {table.shape}", ha="center", fontsize=12)
+        if number < 2:
+            sign = "+="[number]
+            ax.text((number + 1) * step - 0.6, rows / 2, sign, ha="center", va="center", fontsize=20)
+    ax.set_label(
+        f"Broadcasting: a table of shape {tables[0].shape} plus one of shape {tables[1].shape}. Each is repeated along "
+        f"the dimension in which its size is 1, drawn dotted, and the sum has shape {total.shape}."
+    )
+    return ax
+
+
+def draw_byte_ring(start: int, step: int, *, ax: Axes | None = None) -> Axes:
+    """Draw the 256 values of a byte as a ring, and the way from one value over a number of steps to another.
+
+    Parameters
+    ----------
+    start : int
+        From 0 to 255.
+    step : int
+        From 1 to 255: how many values to go on.
+    """
+    ax = ax or plt.subplots(figsize=(4.6, 4.6))[1]
+    end = (start + step) % 256
+
+    def point(value: float, radius: float) -> tuple[float, float]:
+        angle = 2 * np.pi * value / 256
+        return radius * np.sin(angle), -radius * np.cos(angle)
+
+    circle = np.array([point(value, 1) for value in range(257)])
+    ax.plot(*circle.T, color=GREY, linewidth=1.5)
+    for value in range(0, 256, 32):
+        ax.plot(*np.array([point(value, 0.96), point(value, 1.04)]).T, color=GREY, linewidth=1.5)
+        ax.text(*point(value, 0.84), str(value), ha="center", va="center", color=GREY, fontsize=10)
+    way = np.array([point(value, 1.14) for value in np.linspace(start, start + step, 60)])
+    ax.plot(*way[:-6].T, color=ORANGE, linewidth=3)
+    ax.annotate("", way[-1], way[-8], arrowprops={"arrowstyle": "-|>", "color": ORANGE, "linewidth": 3})
+    for value, side in ((start, "right"), (end, "left")):
+        ax.plot(*point(value, 1), "o", color=BLUE, markersize=9)
+        ax.text(*point(value, 1.3), str(value), ha=side, va="center", weight="bold", fontsize=13)
+    ax.text(0, 0, f"{start} + {step} = {end}\nin uint8", ha="center", va="center", fontsize=14)
+    paper(ax, -1.6, 1.6, -1.5, 1.25)
+    ax.set_label(
+        f"The 256 values of a byte as a ring, 0 after 255. From {start}, {step} steps on, one arrives at {end}."
+    )
+    return ax
+
+
+def draw_zoom(image, top: int, left: int, size: int = 8, title: str = "", *, axes=None) -> np.ndarray:
+    """Draw an image with a frame, and the square in the frame with the number of each pixel.
+
+    Parameters
+    ----------
+    image : array-like
+        (rows, columns), grey levels from 0 to 255.
+    top, left : int
+        The first row and the first column of the square.
+    size : int
+        Rows and columns of the square.
+    title : str
+        Of the whole image.
+    axes : np.ndarray of 2 Axes, optional
+        For the image and for the square.
+
+    Returns
+    -------
+    np.ndarray
+        Of 2 Axes.
+    """
+    image = np.asarray(image)
+    axes = plt.subplots(1, 2, figsize=(9.5, 4.4))[1] if axes is None else axes
+    square = image[top : top + size, left : left + size]
+    for ax in axes:
+        ax.grid(False)
+        ax.set(xlabel="column", ylabel="row")
+    axes[0].imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    frame = {"fill": False, "edgecolor": ORANGE, "linewidth": 3}
+    axes[0].add_patch(Rectangle((left - 0.5, top - 0.5), size, size, **frame))
+    axes[0].set_title(title)
+    extent = (left - 0.5, left + size - 0.5, top + size - 0.5, top - 0.5)
+    axes[1].imshow(square, cmap="gray", vmin=0, vmax=255, interpolation="nearest", extent=extent)
+    for (row, column), value in np.ndenumerate(square):
+        color = "black" if value > 127 else "white"
+        axes[1].text(left + column, top + row, f"{value:g}", ha="center", va="center", color=color, fontsize=10)
+    axes[1].set_xticks(range(left, left + size))
+    axes[1].set_yticks(range(top, top + size))
+    axes[1].set_title("what the computer sees in the frame")
+    for spine in axes[1].spines.values():
+        spine.set(visible=True, color=ORANGE, linewidth=3)
+    return axes
+
+
+def draw_profiles(image, title: str = "", *, axes=None) -> np.ndarray:
+    """Draw an image, below it its sum over dim 0 and beside it its sum over dim 1, each pixel in line with its sum.
+
+    Parameters
+    ----------
+    image : array-like
+        (rows, columns), grey levels from 0 to 255.
+    title : str
+        Of the image.
+    axes : np.ndarray of 3 Axes, optional
+        For the image, the sum over dim 0 and the sum over dim 1.
+
+    Returns
+    -------
+    np.ndarray
+        Of 3 Axes.
+    """
+    image = np.asarray(image)
+    rows, columns = image.shape
+    if axes is None:
+        ratios = {"width_ratios": [2, 1], "height_ratios": [2, 1]}
+        grid = plt.subplots(2, 2, figsize=(7, 6.6), gridspec_kw=ratios)[1]
+        grid[1, 1].remove()
+        axes = np.array([grid[0, 0], grid[1, 0], grid[0, 1]])
+    picture, below, beside = axes
+    picture.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+    picture.set(title=title, xticks=[], ylabel="row")
+    picture.grid(False)
+    below.plot(range(columns), image.sum(axis=0), color=BLUE, linewidth=2.5)
+    below.set(title=f"sum(dim=0), shape ({columns},)", xlabel="column", ylabel="sum of grey levels")
+    below.set(xlim=(-0.5, columns - 0.5), ylim=(0, None))
+    beside.plot(image.sum(axis=1), range(rows), "--", color=ORANGE, linewidth=2.5)
+    beside.set(title=f"sum(dim=1), shape ({rows},)", xlabel="sum of grey levels", ylabel="row")
+    beside.set(ylim=(rows - 0.5, -0.5), xlim=(0, None))
+    return axes
+
+
+def draw_slope(function: Callable, at: float, slope: float, *, ax: Axes | None = None) -> Axes:
+    """Draw a function of one number from 0 to 4, a point on it, and the line that has the given slope there.
+
+    Parameters
+    ----------
+    function : callable
+        Takes and returns a number.
+    at : float
+        Where the point is.
+    slope : float
+        Of the line.
+    """
+    ax = ax or plt.gca()
+    values = np.linspace(0, 4, 81)
+    here = float(function(at))
+    ends = np.array([at - 0.7, at + 0.7])
+    ax.plot(values, [float(function(value)) for value in values], color=BLUE, linewidth=2.5, label="loss")
+    line = f"tangent at w = {at:g}: slope {slope:.3f}"
+    ax.plot(ends, here + slope * (ends - at), "--", color=ORANGE, linewidth=2.5, label=line)
+    ax.plot(at, here, "o", color="black", markersize=8)
+    ax.set(xlabel="w", ylabel="mean squared difference", title="The gradient is the slope of the loss")
+    ax.legend()
+    return ax
+
+
+# What `draw_riddle` shows: the class of each panel, and the dim over which the solid curves are a mean.
+RIDDLE = {"A": "Bag", "B": "Trouser", "C": "Sneaker", "D": "Dress", "solid": 1}
+
+
+def draw_riddle(images, labels) -> np.ndarray:
+    """Draw the mean image of four classes as two curves each, without saying which class or which dim.
+
+    Parameters
+    ----------
+    images : torch.Tensor
+        uint8, (N, 1, 28, 28).
+    labels : torch.Tensor
+        int64, (N,).
+
+    Returns
+    -------
+    np.ndarray
+        Of 4 Axes.
+    """
+    axes = plt.subplots(1, 4, figsize=(12, 3.2), sharey=True)[1]
+    for ax, letter in zip(axes, "ABCD", strict=True):
+        of_class = images[labels == config.CLASS_NAMES.index(RIDDLE[letter]), 0]
+        mean = of_class.float().mean(dim=0)
+        for dim in (RIDDLE["solid"], 1 - RIDDLE["solid"]):
+            line, color = ("-", BLUE) if dim == RIDDLE["solid"] else ("--", ORANGE)
+            label = "solid" if line == "-" else "dashed"
+            ax.plot(mean.mean(dim=dim), line, color=color, linewidth=2.5, label=label)
+        ax.set(title=f"panel {letter}", xlabel="place (0 to 27)")
+    axes[0].set_ylabel("mean grey level")
+    axes[0].legend(fontsize=9)
+    return axes
+
+
+def draw_memory_order(channels: int = 3, *, axes: np.ndarray | None = None) -> np.ndarray:
+    """Draw in which order the numbers of four pixels lie in memory, channel by channel and pixel by pixel.
+
+    Parameters
+    ----------
+    channels : int
+        How many channels each of the pixels a, b, c and d has, at most four.
+    axes : np.ndarray of Axes, optional
+        Two Axes, the first for PyTorch's usual order.
+    """
+    if axes is None:
+        _, axes = plt.subplots(2, 1, figsize=(9, 2.6))
+    usual = [(channel, pixel) for channel in range(channels) for pixel in "abcd"]
+    last = [(channel, pixel) for pixel in "abcd" for channel in range(channels)]
+    for ax, order, title in zip(axes, (usual, last), ("usual order", "channels_last"), strict=True):
+        for place, (channel, pixel) in enumerate(order):
+            color, hatch = [BLUE, ORANGE, GREEN, GREY][channel], ["", "//", "..", "xx"][channel]
+            box = Rectangle((place, 0), 1, 1, facecolor=color, alpha=0.35, hatch=hatch, edgecolor="white", linewidth=2)
+            ax.add_patch(box)
+            ax.add_patch(Rectangle((place, 0), 1, 1, fill=False, edgecolor=GREY))
+            ax.text(place + 0.5, 0.5, f"{pixel}{channel}", ha="center", va="center", fontsize=13)
+            if pixel == "a":
+                arrow = {"arrowstyle": "->", "color": GREY, "lw": 2}
+                ax.annotate("", (place + 0.5, 1.02), (place + 0.5, 1.5), arrowprops=arrow)
+        places = [place for place, (_, pixel) in enumerate(order) if pixel == "a"]
+        ax.set(xlim=(-0.1, len(order) + 0.1), ylim=(-0.1, 1.6))
+        ax.set_title(f"{title}: the numbers of pixel a lie {places[1] - places[0]} apart", fontsize=11, loc="left")
+        ax.axis("off")
+        ax.set_label(f"{ax.get_title(loc='left')}; order in memory: {' '.join(f'{p}{c}' for c, p in order)}")
+    return axes

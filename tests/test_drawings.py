@@ -1,0 +1,209 @@
+"""Drawings, checked through their Axes: curves, marks, words and the numbers in them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers import config, drawings
+
+
+def line(ax, label):
+    """Give the one line whose label begins so."""
+    [found] = [drawn for drawn in ax.lines if drawn.get_label().startswith(label)]
+    return found
+
+
+def test_minus_log_is_marked_where_it_is_asked(ax):
+    drawings.draw_minus_log([0.1, 0.5, 1], ax=ax)
+    curve = line(ax, "−ln p")
+    assert curve.get_ydata() == pytest.approx(-np.log(curve.get_xdata()))
+    marks = [(float(drawn.get_xdata()[0]), float(drawn.get_ydata()[0])) for drawn in ax.lines[1:]]
+    assert marks == [pytest.approx((0.1, 2.3026), abs=1e-4), pytest.approx((0.5, 0.6931), abs=1e-4), (1, 0)]
+    assert [text.get_text() for text in ax.texts] == ["p = 0.1: 2.30", "p = 0.5: 0.69", "p = 1: 0.00"]
+
+
+@pytest.mark.parametrize("here", [-1.0, 2.0])
+def test_a_tangent_touches_the_curve_and_the_arrow_points_downhill(ax, here):
+    values = np.linspace(-3, 3, 61)
+    drawings.draw_tangent(values, values**2, here, here**2, 2 * here, ax=ax)
+    x, y = line(ax, "tangent").get_data()
+    assert np.interp(here, x, y) == pytest.approx(here**2)
+    assert (y[1] - y[0]) / (x[1] - x[0]) == pytest.approx(2 * here)
+    assert line(ax, "tangent").get_label() == f"tangent: {2 * here:+.3f}"
+    arrow = next(text for text in ax.texts if getattr(text, "arrow_patch", None))
+    tip, tail = arrow.xy[0], arrow.xyann[0]
+    assert tail == here and abs(tip) < abs(here)  # towards the minimum at 0
+
+
+def test_a_level_curve_has_no_way_downhill(ax):
+    values = np.linspace(-1, 1, 11)
+    drawings.draw_tangent(values, values**2, 0.0, 0.0, 0.0, ax=ax)
+    assert not ax.texts
+
+
+def test_steps_are_drawn_in_order_from_start_to_end(ax):
+    values = np.linspace(-3, 3, 61)
+    drawings.draw_steps(values, values**2, [2.0, -1.0, 0.5], [4.0, 1.0, 0.25], ax=ax)
+    assert line(ax, "2 steps").get_xdata().tolist() == [2.0, -1.0, 0.5]
+    assert line(ax, "start: loss 4.00").get_data() == ([2.0], [4.0])
+    assert line(ax, "end: loss 0.25").get_data() == ([0.5], [0.25])
+    assert ax.get_legend() is not None and (ax.get_xlabel(), ax.get_ylabel()) != ("", "")
+
+
+def test_relu_keeps_what_is_positive_and_nothing_else(ax):
+    drawings.draw_relu(ax=ax)
+    x, y = line(ax, "ReLU").get_data()
+    assert y.tolist() == [max(0, value) for value in x]
+    assert line(ax, "ReLU").get_linestyle() != line(ax, "no activation").get_linestyle()
+
+
+def test_two_layers_are_straight_without_relu_and_bend_at_the_knees_with_it():
+    without, with_relu = drawings.draw_bends([-2, -0.5, 1], [1, -2, 2.5])
+    for ax in (without, with_relu):
+        parts = [drawn.get_ydata() for drawn in ax.lines if "hidden unit" in drawn.get_label()]
+        assert len(parts) == 3
+        assert line(ax, "output").get_ydata() == pytest.approx(sum(parts))
+    assert np.diff(line(without, "output").get_ydata(), 2) == pytest.approx(0, abs=1e-9)
+    x, y = line(with_relu, "output").get_data()
+    bends = x[1:-1][np.abs(np.diff(y, 2)) > 1e-6]
+    assert bends == pytest.approx([-2, -0.5, 1], abs=0.03)
+    assert "without" in without.get_title() and "without" not in with_relu.get_title()
+
+
+def test_layers_are_drawn_with_the_sizes_and_parameters_of_the_model(ax):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(30, 20), nn.ReLU(), nn.Dropout(0.3), nn.Linear(20, 4))
+    drawings.draw_layers(model, ax=ax)
+    texts = [text.get_text() for text in ax.texts]
+    assert {"30 pixels", "20 units", "4 logits", "ReLU\nDropout 0.3"} <= set(texts)
+    assert {"30 × 20 + 20\n= 620 parameters", "20 × 4 + 4\n= 84 parameters"} <= set(texts)
+    assert ax.get_title() == "30 → 20 → 4: 704 parameters"
+    assert texts.count("⋮") == 2
+    assert [len(drawn.get_offsets()) for drawn in ax.collections] == [10, 10, 4]
+    assert len(ax.lines) == 10 + 10  # into the topmost unit of each column
+
+
+def boxes(ax):
+    """Give the texts of the boxes in the order of the page, row by row: (text, whether it is chosen)."""
+    numbers = [text for text in ax.texts if text.get_text().lstrip("-").replace(".", "").isdigit()]
+    placed = sorted(numbers, key=lambda text: (text.get_position()[1], text.get_position()[0]))
+    return [(text.get_text(), text.get_weight() == "bold") for text in placed]
+
+
+def test_a_sum_is_drawn_with_what_it_adds_and_what_it_leaves():
+    down, along = drawings.draw_sum([[1, 2, 3], [4, 5, 6]])
+    assert boxes(down) == [
+        *[("1", False), ("2", True), ("3", False)],
+        *[("4", False), ("5", True), ("6", False)],
+        *[("5", False), ("7", True), ("9", False)],
+    ]
+    assert boxes(along) == [
+        *[("1", False), ("2", False), ("3", False), ("6", False)],
+        *[("4", True), ("5", True), ("6", True), ("15", True)],
+    ]
+    assert down.get_title().startswith("table.sum(dim=0): shape (2, 3) → (3,)")
+    assert along.get_title().startswith("table.sum(dim=1): shape (2, 3) → (2,)")
+    assert "[5, 7, 9]" in down.get_label() and "[6, 15]" in along.get_label()
+
+
+def test_broadcasting_repeats_the_size_of_one_and_marks_what_was_given(ax):
+    drawings.draw_broadcasting([[10], [20]], [[1, 2, 3]], ax=ax)
+    rows = boxes(ax)
+    assert rows[:9] == [
+        *[("10", True), ("10", False), ("10", False)],
+        *[("1", True), ("2", True), ("3", True)],
+        *[("11", False), ("12", False), ("13", False)],
+    ]
+    assert [number for number, _ in rows[9:]] == ["20", "20", "20", "1", "2", "3", "21", "22", "23"]
+    assert [chosen for _, chosen in rows[9:]] == [True] + [False] * 8
+    dotted = [patch for patch in ax.patches if patch.get_linestyle() == ":"]
+    assert len(dotted) == 4 + 3  # not by colour alone
+    shapes = [text.get_text() for text in ax.texts if text.get_text().startswith("shape")]
+    assert shapes == ["shape (2, 1)", "shape (1, 3)", "shape (2, 3)"]
+
+
+@pytest.mark.parametrize(("start", "step", "end"), [(250, 10, 4), (3, 20, 23), (255, 1, 0)])
+def test_the_ring_of_a_byte_ends_where_uint8_ends(ax, start, step, end):
+    drawings.draw_byte_ring(start, step, ax=ax)
+    assert (torch.tensor(start, dtype=torch.uint8) + step).item() == end
+    words = [text.get_text() for text in ax.texts]
+    assert f"{start} + {step} = {end}\nin uint8" in words
+    marks = [drawn.get_xydata()[0] for drawn in ax.lines if drawn.get_marker() == "o"]
+    angles = [np.arctan2(x, -y) % (2 * np.pi) * 256 / (2 * np.pi) % 256 for x, y in marks]
+    assert [round(angle) % 256 for angle in angles] == [start, end]
+
+
+def test_the_zoom_shows_the_numbers_of_the_pixels_in_the_frame():
+    image = torch.arange(30).reshape(5, 6) * 8
+    whole, square = drawings.draw_zoom(image, top=1, left=2, size=3, title="A picture")
+    [frame] = whole.patches
+    assert (*frame.get_xy(), frame.get_width(), frame.get_height()) == (1.5, 0.5, 3, 3)
+    places = {text.get_position(): text.get_text() for text in square.texts}
+    assert places == {(column, row): str(8 * (6 * row + column)) for row in (1, 2, 3) for column in (2, 3, 4)}
+    assert whole.get_title() == "A picture" and square.images[0].get_extent() == [1.5, 4.5, 3.5, 0.5]
+
+
+def test_profiles_are_the_sums_and_lie_in_line_with_the_pixels():
+    image = torch.arange(6.0).reshape(2, 3)
+    picture, below, beside = drawings.draw_profiles(image, "Ours")
+    assert below.lines[0].get_xydata().tolist() == [[0, 3], [1, 5], [2, 7]]
+    assert beside.lines[0].get_xydata().tolist() == [[3, 0], [12, 1]]
+    assert below.get_xlim() == picture.get_xlim() and beside.get_ylim() == picture.get_ylim()
+    assert picture.get_title() == "Ours"
+
+
+def test_a_slope_is_drawn_as_a_line_through_the_point(ax):
+    drawings.draw_slope(lambda w: (w - 2) ** 2, 1.0, -2.0, ax=ax)
+    assert line(ax, "loss").get_ydata() == pytest.approx((line(ax, "loss").get_xdata() - 2) ** 2)
+    (x0, y0), (x1, y1) = line(ax, "tangent at w = 1: slope -2.000").get_xydata()
+    assert (y1 - y0) / (x1 - x0) == pytest.approx(-2) and (y0 + y1) / 2 == pytest.approx(1)
+
+
+def test_the_riddle_draws_the_means_of_the_classes_that_its_answer_names():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (40, 1, 28, 28), dtype=torch.uint8, generator=generator)
+    labels = torch.arange(40) % 10
+    for ax, letter in zip(drawings.draw_riddle(images, labels), "ABCD", strict=True):
+        mean = images[labels == config.CLASS_NAMES.index(drawings.RIDDLE[letter]), 0].float().mean(dim=0)
+        solid = drawings.RIDDLE["solid"]
+        assert line(ax, "solid").get_ydata() == pytest.approx(mean.mean(dim=solid).numpy())
+        assert line(ax, "dashed").get_ydata() == pytest.approx(mean.mean(dim=1 - solid).numpy())
+        assert line(ax, "dashed").get_linestyle() == "--"
+        assert drawings.RIDDLE[letter] not in f"{ax.get_title()}{ax.get_label()}"
+
+
+@pytest.mark.parametrize(
+    ("heads", "tosses", "p_value"), [(15, 20, 0.0414), (5, 20, 0.0414), (10, 20, 1.0), (6, 6, 0.03125)]
+)
+def test_the_hatched_bars_of_the_coin_add_up_to_the_p_value(heads, tosses, p_value):
+    ax = drawings.draw_fair_coin(heads, tosses)
+    less, uneven = ax.containers
+    assert sum(bar.get_height() for bar in uneven) == pytest.approx(100 * p_value, abs=0.02)
+    assert sum(bar.get_height() for bar in [*less, *uneven]) == pytest.approx(100, abs=0.02)
+    assert all(bar.get_hatch() for bar in uneven) and not any(bar.get_hatch() for bar in less)
+    assert ax.lines[0].get_xdata()[0] == heads and ax.get_xlabel() == f"heads in {tosses} tosses"
+
+
+def test_each_broken_model_shows_the_fault_that_the_exercise_asks_for():
+    labels = np.repeat(np.arange(10), 100)
+    axes = drawings.draw_broken_models(labels, labels)
+    assert [ax.get_title()[:7] for ax in axes] == ["Model A", "Model B", "Model C", "Model D"]
+    shuffled, never, exchanged, often = (np.asarray(ax.images[0].get_array()) for ax in axes)
+    assert all(
+        matrix.sum() == 1000 and (matrix.sum(axis=1) == 100).all() for matrix in (shuffled, never, exchanged, often)
+    )
+    assert shuffled.max() < 30
+    assert never[:, 6].sum() == 0 and never[6, 0] == 100
+    assert exchanged[7, 9] == exchanged[9, 7] == 100 and exchanged.trace() == 800
+    assert (often[:, 4] > 20).all() and often.trace() > 500
+
+
+def test_the_order_in_memory_puts_the_channels_of_a_pixel_side_by_side_or_apart():
+    usual, last = drawings.draw_memory_order(3)
+    orders = [[text.get_text() for text in ax.texts if text.get_text()] for ax in (usual, last)]
+    assert orders[0] == ["a0", "b0", "c0", "d0", "a1", "b1", "c1", "d1", "a2", "b2", "c2", "d2"]
+    assert orders[1] == ["a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1", "c2", "d0", "d1", "d2"]
+    memory = torch.arange(12).reshape(1, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    in_memory = torch.as_strided(memory, (12,), (1,)).tolist()  # numbers 0 to 3 are the pixels of channel 0
+    assert [f"{'abcd'[number % 4]}{number // 4}" for number in in_memory] == orders[1]
+    assert "pixel a lie 4 apart" in usual.get_title(loc="left") and "lie 1 apart" in last.get_title(loc="left")
