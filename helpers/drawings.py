@@ -279,9 +279,7 @@ def draw_fair_coin(heads: int, tosses: int, *, ax: Axes | None = None) -> Axes:
     near = away <= max(2 * np.sqrt(tosses), 1.15 * seen)  # four standard deviations
     even, uneven = near & (away < seen), near & (away >= seen)
     ax.bar(counts[even], chances[even], width=1, color=LIGHT_BLUE, linewidth=0, label="less uneven than seen")
-    ax.bar(
-        counts[uneven], chances[uneven], width=1, color=ORANGE, hatch="//", linewidth=0, label="at least as uneven"
-    )
+    ax.bar(counts[uneven], chances[uneven], width=1, color=ORANGE, hatch="//", linewidth=0, label="at least as uneven")
     ax.axvline(heads, color="black", linestyle="--", label=f"seen: {heads}")
     ax.set(xlabel=f"heads in {tosses} tosses", ylabel="chance with a fair coin (%)", title="A fair coin")
     ax.legend(fontsize=8)

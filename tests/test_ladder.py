@@ -59,11 +59,7 @@ def changes(before, after):
 
 def test_every_rung_that_changes_more_than_its_name_says_is_told():
     recipes = list(steps.STEPS.items())
-    several = {
-        name
-        for (_, before), (name, after) in pairwise(recipes)
-        if len(changes(before, after)) > 1
-    }
+    several = {name for (_, before), (name, after) in pairwise(recipes) if len(changes(before, after)) > 1}
     assert set(ladder.MORE_CHANGES) - {recipes[0][0]} == several  # the first one names both of its changes
     assert set(ladder.MORE_CHANGES) <= set(ladder.read_ladder().index)
 
