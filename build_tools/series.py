@@ -373,7 +373,8 @@ def publish(only: list[str] | None = None) -> None:
     write_json(RESULTS, sorted(results, key=lambda entry: entry["lesson"]))
     fill(README, "results", readme_results())
     fill(README, "lessons", lessons_table())
-    fill(README, "picture", draw_scores())
+    if not only:  # the run folder may lack what the other lessons enter on the scoreboard
+        fill(README, "picture", draw_scores())
     fill(INSTRUCTORS, "run-times", run_times_table())
     # Last, since it predicts from the times that were just recorded.
     print(f"\n{START.stem}", flush=True)

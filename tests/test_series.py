@@ -96,7 +96,9 @@ def test_one_lesson_is_recorded_anew_and_the_others_stay(lessons, tmp_path):
     lessons("00_a_new_one", "print(3)")
     series.config.LESSONS.sort()
     series.results_path().unlink()
+    series.SCOREBOARD.unlink()
     series.publish(["00_a_new_one", "01_first"])
+    assert not series.SCOREBOARD.exists(), "drawn without what the other lessons know"
     assert json.loads(series.RESULTS.read_text()) == [ENTRY]
     assert two.read_text() == first
     assert nbformat.read(one, as_version=4).cells[1].outputs[0].text == "1\n"
