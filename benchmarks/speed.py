@@ -7,7 +7,6 @@ import time
 from statistics import median
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,10 +17,11 @@ from benchmarks.plain import per_item_images
 from benchmarks.record import entries_with, measure_once, spread, start, summary
 from helpers import models
 from helpers.data import load_images, make_loader, normalize
-from helpers.device import autocast, choose_precision, get_device
+from helpers.device import choose_precision, get_device
 from helpers.evaluation import predict
 from helpers.machine import markdown_table
 from helpers.recipes import RECIPES
+from helpers.speed import make_steps
 
 ROUNDS = 7
 BATCH_SIZES = {recipe.network: recipe.batch_size for recipe in RECIPES.values()}
@@ -51,22 +51,12 @@ def measure_loaders() -> dict:
 
 def make_step(model: nn.Module, batch_size: int, dtype: torch.dtype, memory_format: torch.memory_format):
     """Return a function that makes ten training steps and tells the milliseconds of one."""
-    device = get_device()
-    model = model.to(device, memory_format=memory_format).train()
-    images = torch.randn(batch_size, 1, 28, 28, device=device).contiguous(memory_format=memory_format)
-    labels = torch.arange(batch_size, device=device) % 10
-    optimizer = torch.optim.Adam(model.parameters())
+    one_step = make_steps(lambda: model, batch_size, dtype, memory_format, images=batch_size)
 
     def steps(number: int = 10) -> float:
         started = time.perf_counter()
         for _ in range(number):
-            with autocast(device, dtype):
-                outputs = model(images)
-            loss = F.cross_entropy(outputs.float(), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            loss.item()
+            one_step()
         return 1000 * (time.perf_counter() - started) / number
 
     steps(3)  # to warm up

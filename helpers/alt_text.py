@@ -158,12 +158,18 @@ def describe_axes(ax: Axes) -> str:
         height, width = values.shape[:2]
         # The ticks of a heat map name its rows; a picture has none, or those of a mosaic.
         named = len(across) == width and len(up) == height
-        parts.append(describe_grid(values, across, up, 0) if named else f"a picture of {height} × {width} pixels")
+        parts.append(describe_grid(values, across, up, 0) if named else f"a picture of {size_of(ax)}")
         if up and not named:
             parts.append(f"rows: {listed(list(up.values()), ', ')}")
     if words and not any(isinstance(found, QuadMesh) for found in ax.collections) and len(words) <= 3 * MOST:
         parts.append(f"written in it: {listed(words)}")
     return ". ".join(part for part in (title, *axes, *parts) if part)
+
+
+def size_of(ax: Axes) -> str:
+    """Return the size of the picture in an Axes."""
+    height, width = ax.images[0].get_array().shape[:2]
+    return f"{height} × {width} pixels"
 
 
 def is_plain_picture(ax: Axes) -> bool:
@@ -186,6 +192,7 @@ def describe_figure(figure: Figure) -> str:
         In one line, without an end that is cut off silently.
     """
     shown = [ax for ax in figure.axes if ax.get_visible() and ax.get_label() != "<colorbar>"]
+    shown = [ax for ax in shown if ax.axison or ax.has_data() or ax.texts or ax.get_label()]  # no empty places
     pictures = [ax for ax in shown if is_plain_picture(ax)]
     parts = [plain(figure.get_suptitle())]
     if len(pictures) > 2:
@@ -194,7 +201,7 @@ def describe_figure(figure: Figure) -> str:
         shown = [ax for ax in shown if ax not in pictures]
         parts.append(
             f"{len(pictures)} pictures"
-            + (f": {listed(titles)}" if titles else "")
+            + (f": {listed(titles)}" if titles else f" of {size_of(pictures[0])}, without titles")
             + (f". Rows: {listed(sides)}" if sides else "")
         )
     parts += [describe_axes(ax) for ax in shown]

@@ -93,6 +93,11 @@ def test_pictures_are_counted_and_named():
     assert words_of(axes[0]) == "3 pictures: Coat; Bag ✗; Shirt."
 
 
+def test_pictures_without_titles_are_told_by_their_size_and_empty_places_not_at_all():
+    axes = plotting.plot_images(torch.zeros(3, 1, 28, 28, dtype=torch.uint8), columns=2)
+    assert words_of(axes[0]) == "3 pictures of 28 × 28 pixels, without titles."
+
+
 def test_a_drawing_is_told_as_its_author_wrote():
     _, ax = plt.subplots()
     ax.plot([1, 2], [1, 2])
