@@ -212,7 +212,7 @@ def build() -> None:
         page = slides_page(notebook, path.stem, **(LOCAL_COPIES if local else {}))
         (OUT / f"{path.stem}.html").write_text(page, encoding="utf-8")
         print(f"runs/slides/{path.stem}.html")
-    print("They work without a network." if local else "They need the network when they are shown; see INSTRUCTORS.md.")
+    print("They work without a network." if local else "They need the network when they are shown; see OPERATIONS.md.")
 
 
 if __name__ == "__main__":

@@ -190,7 +190,7 @@ def test_the_limit_of_a_group_around_the_process_counts_too(version, line, limit
 
 
 def test_the_server_that_the_guide_recommends_is_ready(groups):
-    guide = (machine.ROOT / "INSTRUCTORS.md").read_text(encoding="utf-8")
+    guide = (machine.ROOT / "OPERATIONS.md").read_text(encoding="utf-8")
     [recommended] = re.findall(r"A student needs \*\*(\d+) GB of memory", guide)
     assert f'c.Spawner.mem_limit = "{recommended}G"' in guide
     # Jupyter and the kernel of the start page hold some of it when the page looks.

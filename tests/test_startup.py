@@ -111,5 +111,5 @@ def test_jupyterlab_does_not_ask_whether_to_fetch_news():
 
 
 def test_the_guide_gives_a_server_the_same_setting():
-    guide = (config.ROOT / "INSTRUCTORS.md").read_text(encoding="utf-8")
+    guide = (config.ROOT / "OPERATIONS.md").read_text(encoding="utf-8")
     assert f'"GOMP_SPINCOUNT": "{SETTINGS["GOMP_SPINCOUNT"]}"' in guide
