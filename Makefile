@@ -1,4 +1,5 @@
-# A bare `make` lists the targets. FAST=1 makes every run short: little data, few epochs.
+# A bare `make` lists the targets. FAST=1 makes every run short: little data, few epochs. REPLAY=1 shows recorded
+# trainings in place of long ones.
 
 PYTHON ?= python3
 # Which builds of PyTorch: cpu, cuda, or auto, which takes cpu on Linux on x86-64 without an NVIDIA driver.
@@ -95,6 +96,7 @@ slides: setup .venv/.ready-slides
 
 bench-sources: setup
 	$(BIN)/python -m benchmarks.sources
+	$(BIN)/python -m benchmarks.schedules
 	$(BIN)/python -m benchmarks.readme
 
 bench-steps: setup

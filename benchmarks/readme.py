@@ -7,6 +7,7 @@ from benchmarks.busy import busy_table, one_busy_program
 from benchmarks.race import race_goals, race_table
 from benchmarks.record import RESULTS, described_conditions, read, write
 from benchmarks.scaling import scaling_table
+from benchmarks.schedules import schedules_table
 from benchmarks.sources import sources_table, variants_table
 from benchmarks.speed import speed_goals, speed_tables
 from benchmarks.steps import steps_rows, steps_table
@@ -26,6 +27,7 @@ PAGES = {
     RESULTS.parent / "README.md": {
         "race": race_table,
         "sources": sources_table,
+        "schedules": schedules_table,
         "speed": speed_tables,
         "variants": variants_table,
         "steps": steps_table,

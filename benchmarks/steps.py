@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from benchmarks.plain import per_item_images, train_epoch
 from benchmarks.record import entries_with, in_own_process, measure_once, percent, start, summary
+from benchmarks.sources import SOURCES
 from benchmarks.speed import make_step
 from helpers import models
 from helpers.augment import predict_tta
@@ -33,7 +34,7 @@ BATCH_SIZE = 128
 SLOW = ["the source's recipe, one image at a time", "whole batches"]
 ONE_CYCLE = {"schedule": "OneCycleLR", "schedule_options": {"pct_start": 0.25, "cycle_momentum": False}}
 SGD_OPTIONS = {"lr": 0.3, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
-SOURCE = RECIPES["fashion_cnn"]
+SOURCE = replace(SOURCES["FashionCNN"]["recipe"], images=RECIPES["fashion_cnn"].images)
 FASTER = replace(SOURCE, epochs=EPOCHS, optimizer_options={"lr": 5e-3}, **ONE_CYCLE)
 LEAN = replace(FASTER, network="LeanCNN", optimizer_options={"lr": 2e-2})
 NESTEROV = replace(LEAN, optimizer="SGD", optimizer_options=SGD_OPTIONS)

@@ -24,14 +24,15 @@ from PIL import Image
 
 from helpers import config
 from helpers.alt_text import describe_figure
-from helpers.device import get_device
+from helpers.device import describe_processor, describe_seconds, get_device
 from helpers.fetch import DataError, fetch
 from helpers.files import write_json
 from helpers.home import cannot_keep
 from helpers.machine import INSTALL, free_memory, markdown_table
 from helpers.plotting import plot_scoreboard, use_theme
+from helpers.replay import RECORDINGS, compare_with_recordings, recordings_of_this_run
 from helpers.results import OTHERWISE, read_results, results_path, results_table, scoreboard, scores_path
-from helpers.speed import describe_seconds, steps_per_second
+from helpers.speed import steps_per_second
 
 README = config.ROOT / "README.md"
 INSTRUCTORS = config.ROOT / "INSTRUCTORS.md"
@@ -222,9 +223,10 @@ def run(only: list[str] | None = None) -> dict[str, Execution]:
     if not only:
         results_path().unlink(missing_ok=True)
         scores_path().unlink(missing_ok=True)
+    shutil.rmtree(recordings_of_this_run(), ignore_errors=True)
     times = {
         "date": datetime.date.today().isoformat(),
-        "processor": f"{os.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+        "processor": describe_processor(),
         "device": get_device().type,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -254,6 +256,10 @@ def run(only: list[str] | None = None) -> dict[str, Execution]:
         print(f"  {name:26} {value:7.1f} s")
     print(f"  {'all':26} {sum(times['seconds'].values()):7.1f} s")
     print(f"\nThe executed notebooks are in {COPIES}.")
+    if not config.FAST and not config.REPLAY and not only:
+        print("\nTrainings beside their recordings\n")
+        for line in compare_with_recordings() or ["every one ends where its recording does"]:
+            print(f"  {line}")
     otherwise = {name: unborne_claims(nbformat.read(COPIES / f"{name}.ipynb", as_version=4)) for name in executions}
     if any(otherwise.values()):
         print(
@@ -346,6 +352,8 @@ def publish(only: list[str] | None = None) -> None:
     """
     if config.FAST:
         raise SystemExit("The committed outputs come from a full run: do not set FAST.")
+    if config.REPLAY:
+        raise SystemExit("The committed outputs come from trainings of this run: do not set REPLAY.")
     if peak_memory(os.getpid()) is None:
         raise SystemExit("The memory that each lesson takes is published, too, and only Linux tells it. Publish there.")
     executions = run(only)
@@ -366,6 +374,8 @@ def publish(only: list[str] | None = None) -> None:
             times[kind] = {path.stem: found[path.stem] for path in lesson_paths() if path.stem in found}
         times = recorded | times
     write_json(RUN_TIMES, times)
+    if recordings_of_this_run().is_dir():
+        shutil.copytree(recordings_of_this_run(), RECORDINGS, dirs_exist_ok=True)
     results = read_results(results_path())
     if only:
         others = [entry for entry in read_results(RESULTS) if entry["lesson"] not in only]

@@ -45,6 +45,9 @@ FAST = switched_on("FAST")
 FAST_SIZES = {"train": 4_000, "validation": 1_000, "test": 1_000}
 FAST_EPOCHS = 2
 
+# REPLAY=1 shows recorded trainings in place of those that take more than a minute, for a class that cannot wait.
+REPLAY = switched_on("REPLAY")
+
 # Bars that move would leave their remains in executed notebooks. tqdm's notebook bar does not read its own variable.
 SHOW_PROGRESS_BARS = not switched_on("TQDM_DISABLE")
 

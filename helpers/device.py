@@ -10,7 +10,7 @@ import platform
 import random
 import time
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 
 import numpy as np
 import psutil
@@ -175,6 +175,43 @@ def processor() -> str:
         told = []
     told += [platform.machine(), platform.processor(), torch.backends.cpu.get_cpu_capability(), str(os.cpu_count())]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+
+
+def describe_processor() -> str:
+    """Return this machine's cores, architecture and best vector instructions, such as "2 cores, x86_64, AVX2"."""
+    return f"{os.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a time as a reader wants it: 'about 40 seconds', 'about 7 minutes'; rounded up."""
+    if seconds <= 90:
+        return f"about {-(-int(seconds) // 10) * 10 or 10} seconds"
+    return f"about {-(-int(seconds) // 60)} minutes"
+
+
+def expected_seconds(
+    model: nn.Module, batch_size: int, batches: int, device: torch.device, dtype: torch.dtype
+) -> float:
+    """Predict how long a training takes on this machine, from a few steps of a copy of the model.
+
+    Parameters
+    ----------
+    model, batch_size, dtype
+        As for `choose_precision`, which returns `dtype`. The model is left as it is.
+    batches : int
+        Training batches of all epochs together.
+    device : torch.device
+        Where it will train.
+
+    Returns
+    -------
+    float
+        Seconds of the training batches alone: without the validation images, and at the pace of this moment.
+    """
+    trial = copy.deepcopy(model).to(device, memory_format=torch.channels_last).train()
+    images = torch.zeros(batch_size, 1, 28, 28, device=device).contiguous(memory_format=torch.channels_last)
+    step_seconds(trial, images, dtype)  # the first pays for warming up
+    return batches * median(step_seconds(trial, images, dtype) for _ in range(5))
 
 
 def choose_precision(model: nn.Module, batch_size: int, device: torch.device) -> torch.dtype:

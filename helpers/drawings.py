@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon, Rectangle
 from scipy.stats import binom
@@ -626,3 +627,242 @@ def draw_memory_order(channels: int = 3, *, axes: np.ndarray | None = None) -> n
         ax.axis("off")
         ax.set_label(f"{ax.get_title(loc='left')}; order in memory: {' '.join(f'{p}{c}' for c, p in order)}")
     return axes
+
+
+def draw_sliding_kernel(image, kernel, places: list[tuple[int, int]], *, ax: Axes | None = None) -> Axes:
+    """Draw a kernel on some places of an image, one row for each: window, products, their sum, the feature map so far.
+
+    Parameters
+    ----------
+    image, kernel : array-like
+        (rows, columns) each, whole numbers.
+    places : list of (row, column)
+        Where the window's upper left corner is, in the order of the window's way: row by row, left to right.
+    """
+    image, kernel = np.asarray(image), np.asarray(kernel)
+    height, width = kernel.shape
+    rows, columns = image.shape[0] - height + 1, image.shape[1] - width + 1
+    windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape)
+    sums = (windows * kernel).sum(axis=(2, 3))
+    step = image.shape[0] + 1
+    starts = np.cumsum([0, image.shape[1] + 1.4, width + 1.4, width + 3.4])
+    ax = ax or plt.subplots(figsize=(11, 8))[1]
+    paper(ax, -0.2, starts[3] + columns + 0.2, -1.3, step * len(places) - 0.8)
+    parts = ("image, with the window", "kernel", "products", "feature map")
+    for start, part, size in zip(starts, parts, (image.shape[1], width, width, columns), strict=True):
+        ax.text(start + size / 2, -0.4, part, ha="center", va="bottom", fontsize=12, weight="bold")
+    for number, (row, column) in enumerate(places):
+        top, window = number * step, windows[row, column]
+        middle, upper = top + image.shape[0] / 2, top + (image.shape[0] - height) / 2
+        covered = np.zeros(image.shape, bool)
+        covered[row : row + height, column : column + width] = True
+        draw_numbers(image, covered, place=(starts[0], top), ax=ax)
+        draw_numbers(kernel, place=(starts[1], upper), ax=ax)
+        draw_numbers(window * kernel, np.ones(kernel.shape), place=(starts[2], upper), ax=ax)
+        for start, sign in zip(starts[1:3], "×=", strict=True):
+            ax.text(start - 0.7, middle, sign, ha="center", va="center", fontsize=18)
+        arrow = {"arrowstyle": "-|>", "color": ORANGE, "linewidth": 2.5}
+        left = starts[2] + width + 0.2
+        ax.annotate("", (starts[3] - 0.2, middle), (left, middle), arrowprops=arrow)
+        words = f"sum {sums[row, column]:g}"
+        ax.text(
+            (left + starts[3]) / 2 - 0.2, middle - 0.25, words, ha="center", va="bottom", fontsize=11, weight="bold"
+        )
+        upper = top + (image.shape[0] - rows) / 2
+        for place in np.ndindex(rows, columns):
+            x, y = starts[3] + place[1], upper + place[0]
+            if place > (row, column):
+                ax.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor=GREY, linestyle=":"))
+            elif place < (row, column):
+                draw_numbers([[sums[place]]], place=(x, y), ax=ax)
+        draw_numbers([[sums[row, column]]], [[True]], place=(starts[3] + column, upper + row), ax=ax)
+    said = [f"on row {row}, column {column} the sum is {sums[row, column]:g}" for row, column in places]
+    ax.set_label(
+        f"A kernel of {height} by {width} slides over an image of {image.shape[0]} by {image.shape[1]} numbers. The "
+        f"pixels in its window are multiplied by its weights, and the products added: {', '.join(said)}. The sums fill "
+        f"a feature map of {rows} by {columns}, of which {len(places)} stages are drawn."
+    )
+    return ax
+
+
+def draw_pooling(values, title: str = "", *, axes: np.ndarray | None = None) -> np.ndarray:
+    """Draw a map in blocks of 2 × 2 with the largest number of each framed, and beside it the map after max-pooling.
+
+    Parameters
+    ----------
+    values : array-like
+        (rows, columns), both even, numbers from 0 up.
+    title : str
+        Of the map.
+    axes : np.ndarray of 2 Axes, optional
+        For the map and for what pooling keeps of it.
+
+    Returns
+    -------
+    np.ndarray
+        Of 2 Axes.
+    """
+    values = np.asarray(values, float)
+    rows, columns = values.shape
+    blocks = values.reshape(rows // 2, 2, columns // 2, 2).swapaxes(1, 2).reshape(rows // 2, columns // 2, 4)
+    pooled, where = blocks.max(axis=2), blocks.argmax(axis=2)
+    axes = plt.subplots(1, 2, figsize=(9.5, 4.8), width_ratios=(2, 1))[1] if axes is None else axes
+    for ax, table in zip(axes, (values, pooled), strict=True):
+        ax.imshow(table, cmap="Greys", vmin=0, vmax=1.6 * values.max(), interpolation="nearest")
+        for (row, column), value in np.ndenumerate(table):
+            is_largest = ax is axes[1] or (value > 0 and where[row // 2, column // 2] == row % 2 * 2 + column % 2)
+            weight = "bold" if is_largest else "normal"
+            ax.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=10, weight=weight)
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+    for (row, column), place in np.ndenumerate(where):
+        corner = (2 * column - 0.5, 2 * row - 0.5)
+        axes[0].add_patch(Rectangle(corner, 2, 2, fill=False, edgecolor=GREY, linewidth=1.5))
+        if pooled[row, column] > 0:
+            corner = (corner[0] + place % 2 + 0.06, corner[1] + place // 2 + 0.06)
+            axes[0].add_patch(Rectangle(corner, 0.88, 0.88, fill=False, edgecolor=ORANGE, linewidth=2.5))
+    axes[0].set_title(f"{title}: {rows} × {columns}" if title else f"{rows} × {columns}", fontsize=11)
+    axes[1].set_title(f"after max-pooling: {rows // 2} × {columns // 2}", fontsize=11)
+    axes[0].set_label(f"{axes[0].get_title()} numbers in blocks of 2 by 2, the largest of each framed.")
+    axes[1].set_label(f"The largest number of each block: {pooled.round(1).tolist()}.")
+    return axes
+
+
+def draw_receptive_field(image, masks: dict[str, np.ndarray], *, axes: np.ndarray | None = None) -> np.ndarray:
+    """Draw an image once for each layer, with the pixels framed that one unit of the layer depends on.
+
+    Parameters
+    ----------
+    image : array-like
+        (rows, columns), grey levels.
+    masks : dict of str to np.ndarray
+        By the layer's name: bool, (rows, columns), true where a pixel counts.
+    axes : np.ndarray of Axes, optional
+        One for each layer.
+
+    Returns
+    -------
+    np.ndarray
+        Of Axes.
+    """
+    if axes is None:
+        axes = plt.subplots(1, len(masks), figsize=(2.9 * len(masks), 3.3))[1]
+    for ax, (name, mask) in zip(axes, masks.items(), strict=True):
+        mask = np.asarray(mask)
+        ax.imshow(image, cmap="gray", interpolation="nearest")
+        ax.imshow(np.where(mask, 1.0, np.nan), cmap="Oranges", vmin=0, vmax=1.5, alpha=0.55, interpolation="nearest")
+        (top, bottom), (left, right) = ((places.min(), places.max()) for places in np.nonzero(mask))
+        size = (right - left + 1, bottom - top + 1)
+        ax.add_patch(Rectangle((left - 0.5, top - 0.5), *size, fill=False, edgecolor=ORANGE, linewidth=3))
+        ax.set_title(f"{name}\n{size[1]} × {size[0]} pixels", fontsize=11)
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+        ax.set_label(f"One unit of {name} depends on {mask.sum()} pixels, in a square of {size[1]} by {size[0]}.")
+    return axes
+
+
+def draw_door(train: int, validation: int, test: int, *, ax: Axes | None = None) -> Axes:
+    """Draw what the training, the validation and the test images may change, the test images behind a door.
+
+    Parameters
+    ----------
+    train, validation, test : int
+        How many images each part has.
+    """
+    ways = [
+        (f"training images\n{train:,}", "the weights", "gradients, in every batch", BLUE),
+        (f"validation images\n{validation:,}", "our decisions", "epochs, dropout, which network", GREEN),
+        (f"test images\n{test:,}", "one number", "and nothing else", ORANGE),
+    ]
+    ax = ax or plt.subplots(figsize=(10, 4.2))[1]
+    ax.set_axis_off()
+    ax.set(xlim=(0, 10), ylim=(-0.2, 6.2))
+    for number, (source, changed, how, color) in enumerate(ways):
+        height = 5.4 - 2.2 * number
+        for place, words in ((1.4, source), (8.4, changed)):
+            box = {"boxstyle": "round,pad=0.5", "facecolor": color, "edgecolor": "none"}
+            ax.text(place, height, words, ha="center", va="center", fontsize=12, weight="bold", color="white", bbox=box)
+        arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 3, "linestyle": "-" if number < 2 else ":"}
+        ax.annotate("", (7.35, height), (2.8, height), arrowprops=arrow)
+        ax.text(5.9 if number == 2 else 5.1, height + 0.2, how, ha="center", va="bottom", fontsize=11)
+    ax.add_patch(Rectangle((3.75, 0), 0.75, 1.9, facecolor="white", edgecolor="black", linewidth=2.5, zorder=3))
+    ax.plot(4.33, 0.9, "o", color="black", markersize=6, zorder=4)
+    ax.text(4.13, 2.0, "door, opened once,\nafter the last decision", ha="center", va="bottom", fontsize=11)
+    arrow = {"arrowstyle": "-|>", "color": GREY, "linewidth": 1.5, "connectionstyle": "arc3,rad=-0.25"}
+    ax.annotate("", (9.0, 5.0), (9.0, 3.6), arrowprops=arrow | {"connectionstyle": "arc3,rad=0.35"})
+    ax.text(9.35, 4.3, "train\nagain", ha="left", va="center", fontsize=10)
+    ax.set_title("Who may change what")
+    ax.set_label(
+        f"{train:,} training images change the weights. {validation:,} validation images change our decisions, which "
+        f"lead to new trainings. {test:,} test images stand behind a door that is opened once, after the last "
+        "decision, and give one number; no arrow leads back from it."
+    )
+    return ax
+
+
+def draw_batch_norm(layer: nn.BatchNorm1d, batch: list[float], *, ax: Axes | None = None) -> Axes:
+    """Send a batch of one channel through a batch-norm layer, and draw which numbers flow where in the layer's mode.
+
+    The layer works as in any network: a call in training mode changes its running values.
+
+    Parameters
+    ----------
+    layer : nn.BatchNorm1d
+        Of one channel, in training or in evaluation mode.
+    batch : list of float
+        One number for each image, up to four; at least two in training mode.
+    """
+    ax = ax or plt.gca()
+    values = torch.tensor(batch)[:, None]
+    of_batch = values.mean().item(), values.var(correction=0).item()
+    before = layer.running_mean.item(), layer.running_var.item()
+    with torch.no_grad():
+        output = layer(values)
+    kept = layer.running_mean.item(), layer.running_var.item()
+    mean, variance = of_batch if layer.training else before
+
+    def box(x: float, y: float, words: str, used: bool = True) -> None:
+        look = {"edgecolor": BLUE, "linewidth": 2} if used else {"edgecolor": GREY, "linewidth": 1.5, "linestyle": ":"}
+        frame = {"boxstyle": "round,pad=0.5", "facecolor": "white", **look}
+        color = "black" if used else GREY
+        ax.text(x, y, words, ha="center", va="center", fontsize=12, color=color, bbox=frame)
+
+    def arrow(start: tuple, end: tuple, color: str = BLUE, line: str = "-") -> None:
+        look = {"arrowstyle": "-|>", "color": color, "linewidth": 2.5, "linestyle": line, "mutation_scale": 18}
+        ax.annotate("", end, start, arrowprops=look)
+
+    paper(ax, -0.3, 12.3, -0.2, 6.1)
+    top = 2.9 - len(batch) / 2
+    draw_numbers(values.numpy().round(2), place=(0, top), ax=ax)
+    draw_numbers(output.numpy().round(2) + 0.0, np.ones((len(batch), 1), bool), place=(11, top), ax=ax)
+    ax.text(0.5, top - 0.2, "in", ha="center", va="bottom", fontsize=12)
+    ax.text(11.5, top - 0.2, "out", ha="center", va="bottom", fontsize=12)
+    arrow((1.1, 2.9), (5.9, 2.9), GREY)
+    arrow((9.3, 2.9), (10.9, 2.9), GREY)
+    box(7.6, 2.9, f"(x − {mean:.2f}) / √({variance:.2f} + ε)")
+    running = f"mean {kept[0]:.2f}, variance {kept[1]:.2f}"
+    if layer.training:
+        box(3.5, 0.5, f"this batch\nmean {of_batch[0]:.2f}, variance {of_batch[1]:.2f}")
+        box(3.5, 5.2, f"running values, now\n{running}\n(were {before[0]:.2f} and {before[1]:.2f})")
+        arrow((1.1, 1.9), (1.8, 1.1))
+        arrow((5.2, 0.8), (6.9, 2.4))
+        arrow((3.5, 1.1), (3.5, 4.4), ORANGE, "--")
+        unbiased = values.var(correction=1).item()
+        share = f"{1 - layer.momentum:.0%} old + {layer.momentum:.0%} new\n(variance over n − 1: {unbiased:.2f})"
+        paler = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        ax.text(3.7, 3.75, share, ha="left", va="center", fontsize=11, bbox=paler)
+        words = "the batch normalises itself, and moves the running values"
+    else:
+        box(3.5, 0.5, "this batch: its mean\nand variance are not used", used=False)
+        box(3.5, 5.2, f"running values, unchanged\n{running}")
+        arrow((5.4, 4.9), (6.9, 3.4))
+        words = "the running values normalise, and nothing flows back"
+    mode = "Training mode" if layer.training else "Evaluation mode"
+    ax.set_title(f"{mode}: {words}", fontsize=13)
+    numbers = [[round(value, 2) + 0.0 for value in column.flatten().tolist()] for column in (values, output)]
+    ax.set_label(
+        f"{ax.get_title()}. {numbers[0]} goes in. Of each number x the layer makes (x − {mean:.2f}) / "
+        f"√({variance:.2f} + ε); {numbers[1]} comes out. Running mean {before[0]:.2f} before and {kept[0]:.2f} after, "
+        f"running variance {before[1]:.2f} and {kept[1]:.2f}."
+    )
+    return ax

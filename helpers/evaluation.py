@@ -1,6 +1,7 @@
 """Predictions of a model on every sample, the values and tables made of them, and the values that widgets show."""
 
 import copy
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -441,3 +442,33 @@ def at_threshold(curve: pd.DataFrame, threshold: float) -> tuple[int, float, flo
     if answered == 0:
         return 0, 0.0, float("nan")
     return answered, *curve.iloc[answered - 1][["coverage", "accuracy"]]
+
+
+def share_of_exchanges(first: list[np.ndarray], second: list[np.ndarray]) -> tuple[float, float]:
+    """Say how often chance alone makes two kinds of runs differ as much as they do, over several settings together.
+
+    If the kind made no difference, the runs of a setting could be divided anew among the two kinds. All ways to do so
+    at every setting are tried: a permutation test within settings.
+
+    Parameters
+    ----------
+    first, second : list of np.ndarray
+        For each setting, the results of the runs of either kind. The ways multiply: 70 for four runs of each, so
+        343,000 for three such settings.
+
+    Returns
+    -------
+    difference : float
+        First minus second: the difference of the two means, averaged over the settings.
+    share : float
+        From above 0 to 1, how many of all ways have a difference at least as far from 0, in either direction.
+    """
+    sums = np.zeros(1)
+    for one, other in zip(first, second, strict=True):
+        both = np.concatenate([one, other])
+        groups = np.array(list(combinations(range(len(both)), len(one))))  # the real one comes first
+        inside = both[groups].sum(axis=1)
+        differences = inside / len(one) - (both.sum() - inside) / len(other)
+        sums = (sums[:, None] + differences).ravel()
+    share = (np.abs(sums) >= np.abs(sums[0]) - 1e-9).mean()
+    return float(sums[0] / len(first)), float(share)

@@ -47,9 +47,12 @@ class FashionNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.conv1(x))
         x = F.relu(self.conv2(x))
-        x = self.dropout1(F.max_pool2d(x, 2))  # (N, 64, 12, 12)
-        x = F.relu(self.fc1(x.flatten(1)))
-        return F.log_softmax(self.fc2(self.dropout2(x)), dim=1)
+        x = F.max_pool2d(x, 2)  # (N, 64, 12, 12)
+        x = self.dropout1(x)
+        x = x.flatten(1)
+        x = F.relu(self.fc1(x))
+        x = self.dropout2(x)
+        return F.log_softmax(self.fc2(x), dim=1)
 
 
 class FashionCNN(nn.Sequential):
@@ -90,25 +93,27 @@ class BatchNormCNN(nn.Sequential):
         False leaves the batch-norm layers out, for comparison.
     relu_first : bool
         True as in the source: convolution, ReLU, batch norm. False swaps the last two.
+    width : int
+        Filters of the first convolution; the other layers widen or narrow with it.
     """
 
-    def __init__(self, batch_norm: bool = True, relu_first: bool = True):
+    def __init__(self, batch_norm: bool = True, relu_first: bool = True, width: int = 32):
         def block(in_channels: int, out_channels: int) -> list[nn.Module]:
             after = [nn.ReLU(), nn.BatchNorm2d(out_channels)] if batch_norm else [nn.ReLU()]
             convolution = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
             return [convolution, *(after if relu_first else reversed(after))]
 
         super().__init__(
-            *block(1, 32),
-            *block(32, 32),
-            nn.MaxPool2d(2),  # (N, 32, 14, 14)
-            *block(32, 64),
-            *block(64, 64),
+            *block(1, width),
+            *block(width, width),
+            nn.MaxPool2d(2),  # (N, 32, 14, 14), if width is 32
+            *block(width, 2 * width),
+            *block(2 * width, 2 * width),
             nn.MaxPool2d(2),  # (N, 64, 7, 7)
             nn.Flatten(),
-            nn.Linear(64 * 7 * 7, 512),
+            nn.Linear(2 * width * 7 * 7, 16 * width),
             nn.ReLU(),
-            nn.Linear(512, 10),
+            nn.Linear(16 * width, 10),
         )
 
 

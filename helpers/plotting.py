@@ -540,7 +540,7 @@ def plot_signed_image(picture: torch.Tensor, title: str, limit: float, *, ax: Ax
     Parameters
     ----------
     picture : torch.Tensor
-        float, (28, 28).
+        float, (rows, columns).
     title : str
         Written above it.
     limit : float
@@ -548,7 +548,8 @@ def plot_signed_image(picture: torch.Tensor, title: str, limit: float, *, ax: Ax
     """
     ax = ax or plt.gca()
     ax.imshow(picture, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
-    blocks = picture.reshape(7, 4, 7, 4).mean(dim=(1, 3))
+    rows, columns = (size // 4 for size in picture.shape)
+    blocks = picture[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4).mean(dim=(1, 3))
     for (row, column), value in np.ndenumerate(blocks.numpy()):
         if abs(value) > limit / 4:
             color = "white" if abs(value) > 0.7 * limit else "black"
@@ -558,6 +559,58 @@ def plot_signed_image(picture: torch.Tensor, title: str, limit: float, *, ax: Ax
     ax.set_yticks([])
     ax.grid(False)
     return ax
+
+
+def plot_seeds(
+    values: dict[str, list[float]], quantity: str = "accuracy on validation images (%)", *, ax: Axes | None = None
+) -> Axes:
+    """Draw what each kind of training reached, a mark for each seed and a line at their mean.
+
+    Parameters
+    ----------
+    values : dict of str to list of float
+        By the name of the kind: a fraction for each seed, such as an accuracy or a difference of two. At most four.
+    quantity : str
+        What the values are, times 100.
+    """
+    ax = ax or plt.gca()
+    said = []
+    styles = zip("osD^", [BLUE, ORANGE, GREEN, GREY], strict=True)
+    for place, ((name, fractions), (mark, color)) in enumerate(zip(values.items(), styles, strict=False)):
+        percents = 100 * np.array(fractions)
+        mean = percents.mean()
+        ax.plot(percents, np.full(len(percents), place), mark, markersize=10, color=color, alpha=0.8, label=name)
+        ax.vlines(mean, place - 0.28, place + 0.28, linewidth=3, color="black")
+        words = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "fontsize": 10}
+        ax.annotate(f"mean {mean:.1f}", (mean, place - 0.28), **words)
+        said.append(f"{name} {', '.join(f'{percent:.1f}' for percent in percents)}, mean {mean:.1f}")
+    ax.set_yticks(range(len(said)), list(values)[: len(said)])
+    ax.set(ylim=(len(said) - 0.5, -0.7), xlabel=quantity)
+    ax.grid(False, axis="y")
+    ax.set_label(f"For each seed, {quantity}: {'; '.join(said)}.")
+    return ax
+
+
+def plot_kernels(kernels: torch.Tensor, limit: float, axes: np.ndarray) -> np.ndarray:
+    """Draw small kernels with the sign of each weight in its box, all on one scale.
+
+    Parameters
+    ----------
+    kernels : torch.Tensor
+        float, (N, rows, columns).
+    limit : float
+        The weight that gets the full colour: blue above 0, red below.
+    axes : np.ndarray of N Axes
+    """
+    for kernel, ax in zip(kernels, axes, strict=True):
+        ax.imshow(kernel, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
+        for (row, column), value in np.ndenumerate(kernel.numpy()):
+            color = "white" if abs(value) > 0.7 * limit else "black"
+            sign = "+" if value > 0 else "−"
+            ax.text(column, row, sign, ha="center", va="center", color=color, fontsize=10)
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+    return axes
 
 
 def plot_band(low: float, high: float, words: str, *, ax: Axes | None = None) -> Axes:
@@ -800,3 +853,35 @@ def label_points(means: pd.DataFrame, ax: Axes, spread: pd.Series, lines: list[t
         place = means.loc[name, ["seconds", "accuracy"]]
         words = "\n".join(lines)
         ax.annotate(words, place, (right, up), textcoords="offset pixels", ha=side, va="bottom", fontsize=10)
+
+
+def plot_runs(groups: dict[tuple[str, str], np.ndarray], *, ax: Axes | None = None) -> Axes:
+    """Draw each run as a mark, so that one sees whether the runs of two kinds overlap; a short line is their mean.
+
+    Parameters
+    ----------
+    groups : dict of (str, str) to np.ndarray
+        By kind and setting: accuracies as fractions, one for each run. The settings stand side by side; the kinds, at
+        most three, are told apart by mark, colour and place.
+    """
+    ax = ax or plt.gca()
+    kinds, settings = (list(dict.fromkeys(names)) for names in zip(*groups, strict=True))
+    looks = dict(zip(kinds, [("o", BLUE), ("s", ORANGE), ("^", GREEN)], strict=False))
+    told = []
+    for (kind, setting), fractions in groups.items():
+        accuracies, (marker, color) = 100 * np.asarray(fractions), looks[kind]
+        middle = settings.index(setting) + 0.36 * (kinds.index(kind) - (len(kinds) - 1) / 2)
+        label = kind if setting == settings[0] else None
+        across = middle + np.linspace(-0.1, 0.1, len(accuracies))
+        ax.plot(across, accuracies, marker, color=color, markersize=7, label=label)
+        ax.plot([middle - 0.16, middle + 0.16], [accuracies.mean()] * 2, color="black", linewidth=1.5)
+        reach = f"{accuracies.min():.1f} to {accuracies.max():.1f} %, mean {accuracies.mean():.1f} %"
+        told.append(f"{kind}, {setting}: {reach}")
+    runs = min(len(fractions) for fractions in groups.values())
+    ax.set_xticks(range(len(settings)), settings)
+    ax.set(xlim=(-0.5, len(settings) - 0.5), ylabel="validation accuracy (%)")
+    ax.set_title(f"Each mark is one of {runs} runs, the line is their mean", fontsize=11)
+    ax.grid(False, axis="x")
+    ax.legend()
+    ax.set_label(f"Accuracy of {runs} runs each. {'; '.join(told)}.")
+    return ax

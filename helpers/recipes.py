@@ -93,8 +93,22 @@ RECIPES = {
         schedule_options={"step_size": 1, "gamma": 0.7},
         loss="nll_loss",
     ),
-    "fashion_cnn": Recipe(lesson="03_cnn_dropout", network="FashionCNN", epochs=20, batch_size=128),
-    "batchnorm_cnn": Recipe(lesson="04_batchnorm_cnn", network="BatchNormCNN", epochs=10, batch_size=64),
+    "fashion_cnn": Recipe(
+        lesson="03_cnn_dropout",
+        network="FashionCNN",
+        epochs=8,
+        batch_size=128,
+        optimizer_options={"lr": 3e-3},
+        schedule="OneCycleLR",
+    ),
+    "batchnorm_cnn": Recipe(
+        lesson="04_batchnorm_cnn",
+        network="BatchNormCNN",
+        epochs=3,
+        batch_size=64,
+        schedule="StepLR",
+        schedule_options={"step_size": 1, "gamma": 0.4},
+    ),
     "simple_cnn": Recipe(
         lesson="06_training_diagnostics",
         network="SimpleCNN",
@@ -169,6 +183,7 @@ def train_recipe(
     train: TensorDataset,
     validation: TensorDataset | None = None,
     model: nn.Module | None = None,
+    replay: bool | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:
     """Build the network of a recipe and train it.
 
@@ -181,6 +196,8 @@ def train_recipe(
         between the epochs.
     model : nn.Module, optional
         Another network than the recipe's, to be trained by it.
+    replay : bool, optional
+        As for `fit`.
 
     Returns
     -------
@@ -201,6 +218,7 @@ def train_recipe(
         **make_schedule(recipe, optimizer, len(train)),
         augment=make_augment(recipe),
         loss_fn=partial(getattr(F, recipe.loss), **recipe.loss_options),
+        replay=replay,
         seed=recipe.seed,
     )
     return model, history
@@ -246,6 +264,6 @@ def load_or_train(name: str) -> nn.Module:
             "epochs, so it is trained now."
         )
     validation = load_split("validation", PUBLISHED_IMAGES - recipe.images)
-    model, history = train_recipe(recipe, load_training_images(recipe), validation)
+    model, history = train_recipe(recipe, load_training_images(recipe), validation, replay=False)
     save_checkpoint(name, model, asdict(recipe), history)
     return model.eval()

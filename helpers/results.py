@@ -231,6 +231,30 @@ def scoreboard() -> pd.DataFrame:
     return table.sort_values("accuracy", ignore_index=True)
 
 
+def scores_on_test(names: list[str], images: int) -> pd.DataFrame:
+    """Return what models of this run reached on the test set, from the least to the most accurate.
+
+    Parameters
+    ----------
+    names : list of str
+        As recorded by `record_result`, such as "MLP". A model that is not recorded yet is left out.
+    images : int
+        How many test images there are.
+
+    Returns
+    -------
+    pd.DataFrame
+        Columns name, parameters; accuracy, low and high as fractions, with the 95 % Wilson interval.
+    """
+    entries = [entry for entry in read_results(results_path()) if entry["model"] in names]
+    rows = []
+    for entry in entries:
+        interval = binomtest(round(images * entry["test_accuracy"]), images).proportion_ci(method="wilson")
+        rows.append([entry["model"], entry["parameters"], entry["test_accuracy"], interval.low, interval.high])
+    table = pd.DataFrame(rows, columns=["name", "parameters", "accuracy", "low", "high"])
+    return table.sort_values("accuracy", ignore_index=True)
+
+
 def results_table(entries: list[dict]) -> pd.DataFrame:
     """Make a table for readers of recorded results: accuracies in percent, one row a model."""
     table = pd.DataFrame(entries, columns=COLUMNS)

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from helpers import config
 from helpers.data import make_loader
-from helpers.device import autocast, choose_precision, get_device
+from helpers.device import autocast, choose_precision, describe_seconds, get_device
 from helpers.machine import markdown_table
 from helpers.recipes import RECIPES, Recipe, make_model, make_optimizer
 from helpers.training import train_one_epoch
@@ -32,13 +32,6 @@ SMALLEST = ["MLP"]
 FASTEST = "07_train_faster"
 STEPS_AT_A_TIME = 5  # few enough that a slow machine is done within a minute
 ROUNDS = 3
-
-
-def describe_seconds(seconds: float) -> str:
-    """Return a time as a reader wants it: 'about 40 seconds', 'about 7 minutes'; rounded up."""
-    if seconds <= 90:
-        return f"about {-(-int(seconds) // 10) * 10 or 10} seconds"
-    return f"about {-(-int(seconds) // 60)} minutes"
 
 
 def make_trial(recipe: Recipe, device: torch.device) -> Callable[[], float]:

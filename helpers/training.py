@@ -19,9 +19,10 @@ from tqdm.auto import tqdm
 
 from helpers import config
 from helpers.data import make_loader, normalize
-from helpers.device import autocast, choose_precision, set_seed
+from helpers.device import autocast, choose_precision, describe_seconds, expected_seconds, set_seed
 from helpers.evaluation import accuracy, cross_entropy, macro_scores, predict
 from helpers.inputs import check_images, check_loss, check_outputs, check_training
+from helpers.replay import ReplayError, describe_training, keep_recording, replay_training, why_not
 from helpers.unfinished import mark_finished, mark_unfinished
 
 # Stopped before its first batch, a training has no figures of its own; they are measured on so many images.
@@ -210,6 +211,40 @@ def describe(row: dict[str, float], epochs: int) -> str:
     return line
 
 
+def try_replay(
+    model: nn.Module, training: dict[str, str], epochs: int, asked: bool, log_dir: str | Path | None
+) -> pd.DataFrame | None:
+    """Give a model its recorded weights, say so, and return the recorded history; None if that training is another.
+
+    The history is also written to a TensorBoard log, if there is a folder for one.
+
+    Raises
+    ------
+    ReplayError
+        In place of None if `asked`, by the student's own hand.
+    """
+    if reason := why_not(model, training):
+        if asked:
+            raise ReplayError(
+                f"This training cannot be replayed: {reason}. A replay shows the lesson's own training, unchanged. "
+                "Write replay=False to train with your changes, or undo them."
+            )
+        print(f"Not replayed: {reason}. So it is trained now.")
+        return None
+    history, words = replay_training(model)
+    print(words)
+    log = open_log(log_dir)
+    for row in history.to_dict("records"):
+        print(describe(row, epochs))
+        if log is not None:
+            write_to_log(log, row)
+    if log is not None:
+        log.close()
+    mark_finished(model)
+    model.eval()
+    return history
+
+
 def fit(
     model: nn.Module,
     train: TensorDataset,
@@ -225,6 +260,8 @@ def fit(
     macro_metrics: bool = False,
     log_dir: str | Path | None = None,
     dtype: torch.dtype | None = None,
+    after_epoch: Callable[[int, nn.Module], None] | None = None,
+    replay: bool | None = None,
     seed: int = config.SEED,
 ) -> pd.DataFrame:
     """Train a model and measure it on the validation images after every epoch.
@@ -259,6 +296,12 @@ def fit(
     dtype : torch.dtype, optional
         Number format of the forward pass, torch.float32 or torch.bfloat16. By default `choose_precision` takes the
         faster one of this machine, so that two machines may train in different formats.
+    after_epoch : callable, optional
+        Called after each epoch with its number, from 1, and the model in evaluation mode, for instance to keep a copy.
+    replay : bool, optional
+        For trainings that the project has recorded. True gives the model the recorded weights, and returns the
+        recorded history, in place of training; so does REPLAY=1 in the environment. False trains, says before how
+        long it will take, and keeps a recording in `runs/`. By default the training is neither. FAST=1 always trains.
     seed : int
         Fixes the order of the images and the dropout.
 
@@ -278,12 +321,21 @@ def fit(
     ------
     LossNotFiniteError
         If the loss is infinite or NaN. Its `history` holds the epochs before.
+    ReplayError
+        If `replay` is True and this training is not the recorded one; it names the difference. The model is as before.
     TypeError, ValueError
         For an input of another kind, such as images that are scaled already, with the way to the right one.
     """
     train, validation = check_training(
         model, train, validation, optimizer, epochs, batch_size, [scheduler, batch_scheduler]
     )
+    training = None
+    if replay is not None and not config.FAST:
+        training = describe_training(
+            model, train, validation, optimizer, epochs, batch_size, scheduler, batch_scheduler, augment, loss_fn, seed
+        )
+        if (replay or config.REPLAY) and (history := try_replay(model, training, epochs, replay, log_dir)) is not None:
+            return history
     if config.FAST and epochs > config.FAST_EPOCHS:
         print(f"FAST=1: {config.FAST_EPOCHS} of {epochs} epochs.")
         epochs = config.FAST_EPOCHS
@@ -291,9 +343,15 @@ def fit(
         device = next(model.parameters()).device
         model.to(memory_format=torch.channels_last)
         dtype = dtype or choose_precision(model, batch_size, device)
-        print(f"Training {type(model).__name__} on {device.type} in {str(dtype).removeprefix('torch.')}.")
-        set_seed(seed)
         loader = make_loader(train, batch_size, shuffle=True, seed=seed)
+        takes = ""
+        if training:
+            takes = describe_seconds(expected_seconds(model, batch_size, epochs * len(loader), device, dtype))
+            takes = f", {takes}"
+            if why_not(model, training) is None:
+                takes += "; replay=True, or REPLAY=1 in the environment, shows its recording at once"
+        print(f"Training {type(model).__name__} on {device.type} in {str(dtype).removeprefix('torch.')}{takes}.")
+        set_seed(seed)
         log = open_log(log_dir)
         rows = []
         progress = tqdm(total=epochs * len(loader), unit="batch", disable=not config.SHOW_PROGRESS_BARS)
@@ -336,6 +394,8 @@ def fit(
                 if log is not None:
                     write_to_log(log, row)
                 tqdm.write(describe(row, epochs))
+                if after_epoch is not None:
+                    after_epoch(epoch, model.eval())
                 if stopped:
                     break
         except LossNotFiniteError as error:
@@ -349,6 +409,8 @@ def fit(
         history = pd.DataFrame(rows)
         if not stopped:
             mark_finished(model)
+            if training:
+                keep_recording(model, training, history)
             return history
         history.attrs["stopped"] = how_far
         # To stderr, so that a cell that hides the lines of many short trainings still shows this one.

@@ -3,11 +3,13 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+import torch.nn.functional as F
 from IPython.display import Markdown, display
 from ipywidgets import (
     HTML,
     Button,
     Dropdown,
+    FloatText,
     GridBox,
     HBox,
     IntSlider,
@@ -22,6 +24,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from helpers.config import CLASS_NAMES
+from helpers.data import normalize
 from helpers.evaluation import (
     Predictions,
     accuracy_by_coverage,
@@ -50,6 +53,7 @@ from helpers.plotting import (
     plot_images_behind,
     plot_page,
     plot_probabilities,
+    plot_signed_image,
     plot_threshold,
 )
 from helpers.results import PEOPLE, record_score
@@ -57,6 +61,16 @@ from helpers.results import PEOPLE, record_score
 TEMPERATURES = [0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0]
 CLASSES = [(name, number) for number, name in enumerate(CLASS_NAMES)]
 EVERY_CLASS = -1  # not None, which a dropdown takes for "nothing is chosen"
+# Kernels to begin with, row by row.
+KERNELS = {
+    "vertical edges": (-1, 0, 1, -1, 0, 1, -1, 0, 1),
+    "horizontal edges": (-1, -1, -1, 0, 0, 0, 1, 1, 1),
+    "diagonal edges": (-1, -1, 0, -1, 0, 1, 0, 1, 1),
+    "all edges": (-1, -1, -1, -1, 8, -1, -1, -1, -1),
+    "mean of nine": (0.11,) * 9,
+    "nothing changed": (0, 0, 0, 0, 1, 0, 0, 0, 0),
+}
+OWN_KERNEL = "your own"
 READABLE = {"description_width": "initial"}  # the usual width cuts long names
 WIDE = {"width": "420px"}  # so that a slider of fifty images is easy to set
 
@@ -225,6 +239,70 @@ def explore_temperature(images: torch.Tensor, labels: np.ndarray, logits: torch.
     )
     choices = [(name, position) for position, name in enumerate(names)]
     interact(draw, temperature=temperature, image=dropdown("image", choices, 0))
+
+
+def explore_kernel(images: torch.Tensor) -> None:
+    """Edit the nine weights of a kernel and see its feature map: `plot_signed_image` beside the image.
+
+    Nine fields hold the weights; Tab goes from one to the next, and the arrow keys change a weight by 1. A dropdown
+    `kernel` fills in all nine, and a slider `image` takes another image.
+
+    Parameters
+    ----------
+    images : torch.Tensor
+        uint8, (N, 1, 28, 28).
+    """
+    first = next(iter(KERNELS))
+    names = [f"weight in row {number // 3 + 1}, column {number % 3 + 1}" for number in range(9)]
+    fields = [
+        FloatText(weight, step=1, tooltip=name, layout={"width": "72px"})
+        for weight, name in zip(KERNELS[first], names, strict=True)
+    ]
+    kernel = dropdown("kernel", [*KERNELS, OWN_KERNEL], first)
+    image = slider("image", 0, len(images) - 1, 0)
+    result, filling = Output(), []
+
+    def draw():
+        weights = torch.tensor([field.value for field in fields]).reshape(3, 3)
+        values = F.conv2d(normalize(images[image.value])[None], weights[None, None].float())[0, 0]
+        figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4.2))
+        plot_image(images[image.value], "image: 28 × 28", ax=left)
+        limit = values.abs().max().item() or 1.0
+        title = f"feature map: 26 × 26, from {values.min():.1f} (red −) to {values.max():.1f} (blue +)"
+        plot_signed_image(values, title, limit, ax=right)
+        for sign, extreme in (("−", values.argmin()), ("+", values.argmax())):  # not by colour alone
+            row, column = divmod(int(extreme), values.shape[1])
+            right.text(column, row, sign, ha="center", va="center", color="white", weight="bold", fontsize=14)
+        with result:
+            result.clear_output(wait=True)
+            display(figure)
+        plt.close(figure)
+
+    def edited(_):
+        if filling:
+            return  # nine weights change at once; one picture is enough
+        weights = tuple(field.value for field in fields)
+        filling.append(True)
+        kernel.value = next((name for name, known in KERNELS.items() if known == weights), OWN_KERNEL)
+        filling.clear()
+        draw()
+
+    def chosen(change):
+        if filling or change["new"] == OWN_KERNEL:
+            return
+        filling.append(True)
+        for field, weight in zip(fields, KERNELS[change["new"]], strict=True):
+            field.value = weight
+        filling.clear()
+        draw()
+
+    for field in fields:
+        field.observe(edited, "value")
+    kernel.observe(chosen, "value")
+    image.observe(lambda _: draw(), "value")
+    grid = GridBox(fields, layout=Layout(grid_template_columns="76px 76px 76px", align_content="center"))
+    draw()
+    display(VBox([kernel, image, HBox([grid, result])]))
 
 
 def explore_feature_maps(layers: dict[str, nn.Module], images: torch.Tensor) -> None:

@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 import statistics
+import time
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ from browser import (
     trouble,
 )
 from playwright.sync_api import Error, TimeoutError
+from test_recipes import cell_of, sources
 
 from build_tools import exercises, series
 from helpers import config
@@ -321,3 +323,32 @@ def test_answers_and_checks_are_closed_and_open_by_click_and_by_keyboard(lab, pa
             break
         page.wait_for_timeout(300)
     second.wait_for()
+
+
+def test_a_training_is_replayed_at_once_when_one_word_is_changed(lab, page, project, capsys):
+    lesson, training = cell_of("fashion_net")
+    cells = sources(lesson)
+    needed = [cells[0], next(cell for cell in cells if cell.startswith("class FashionNet")), training]
+    notebook = nbformat.v4.new_notebook()
+    # The server's kernels are short runs, which always train.
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in ["%env FAST=0", *needed]]
+    nbformat.write(notebook, project / "notebooks" / "replay.ipynb")
+    page.goto(lab("/tree/notebooks/replay.ipynb"))
+    page.get_by_text(READY).wait_for()
+    shown = page.locator(".jp-Notebook .jp-CodeCell")
+    shown.first.click()
+    for number in range(3):
+        page.keyboard.press("Shift+Enter")
+        shown.nth(number).locator(".jp-InputPrompt", has_text=f"[{number + 1}]").wait_for()
+    page.get_by_text(READY).wait_for()
+    line = shown.nth(3).locator(".cm-line", has_text="replay=False")
+    line.get_by_text("False").last.dblclick()
+    page.keyboard.type("True")
+    started = time.monotonic()
+    page.keyboard.press("Control+Enter")
+    shown.nth(3).get_by_text("Replayed, not trained").wait_for()
+    shown.nth(3).locator(".jp-InputPrompt", has_text="[4]").wait_for()
+    seconds = time.monotonic() - started
+    show_seconds(capsys, "FashionNet, replayed in JupyterLab", [seconds])
+    assert seconds < 5 and trouble(page) == []
+    assert shown.nth(3).get_by_text("validation: loss").count() >= 1

@@ -207,3 +207,84 @@ def test_the_order_in_memory_puts_the_channels_of_a_pixel_side_by_side_or_apart(
     in_memory = torch.as_strided(memory, (12,), (1,)).tolist()  # numbers 0 to 3 are the pixels of channel 0
     assert [f"{'abcd'[number % 4]}{number // 4}" for number in in_memory] == orders[1]
     assert "pixel a lie 4 apart" in usual.get_title(loc="left") and "lie 1 apart" in last.get_title(loc="left")
+
+
+def test_a_sliding_kernel_shows_the_window_the_products_and_the_map_as_far_as_it_is_filled(ax):
+    image, kernel = np.arange(20).reshape(4, 5), np.array([[0, 1], [-2, 3]])
+    drawings.draw_sliding_kernel(image, kernel, [(0, 0), (1, 2)], ax=ax)
+    expected = [[(image[r : r + 2, c : c + 2] * kernel).sum() for c in range(4)] for r in range(3)]
+    words = [text.get_text() for text in ax.texts]
+    assert [word for word in words if word.startswith("sum")] == [f"sum {expected[0][0]}", f"sum {expected[1][2]}"]
+    edge = max(text.get_position()[0] for text in ax.texts if text.get_text() == "feature map") - 2
+    right = [text for text in ax.texts if text.get_position()[0] > edge and text.get_text() != "feature map"]
+    filled = [int(text.get_text()) for text in right]
+    # Of the first stage the first cell, of the second all up to row 1, column 2.
+    assert filled == [expected[0][0], *expected[0], *expected[1][:2], expected[1][2]]
+    chosen = [text.get_text() for text in right if text.get_weight() == "bold"]
+    assert chosen == [str(expected[0][0]), str(expected[1][2])]
+    dotted = [patch for patch in ax.patches if patch.get_linestyle() == ":"]
+    assert len(dotted) == 11 + 5
+    assert "row 1, column 2 the sum is " + str(expected[1][2]) in ax.get_label()
+
+
+def test_pooling_frames_the_largest_of_each_block_and_shows_it_again():
+    values = np.array([[1.0, 3, 0, 0], [4, 2, 0, 0], [0, 1, 5, 2], [2, 2.5, 3, 8]])
+    whole, pooled = drawings.draw_pooling(values, "a map")
+    frames = [patch for patch in whole.patches if patch.get_width() < 1]
+    corners = [tuple(round(part + 0.44) for part in frame.get_xy()) for frame in frames]
+    assert corners == [(0, 1), (1, 3), (3, 3)]  # column, row; a block of zeros has no frame
+    assert len(whole.patches) - len(frames) == 4
+    assert [text.get_text() for text in pooled.texts] == ["4.0", "0.0", "2.5", "8.0"]
+    bold = [text.get_text() for text in whole.texts if text.get_weight() == "bold"]
+    assert bold == ["4.0", "2.5", "8.0"]
+    assert (whole.get_title(), pooled.get_title()) == ("a map: 4 × 4", "after max-pooling: 2 × 2")
+    assert "[[4.0, 0.0], [2.5, 8.0]]" in pooled.get_label()
+
+
+def test_a_receptive_field_is_framed_and_measured():
+    mask = np.zeros((10, 12), bool)
+    mask[2:5, 3:8] = True
+    first, second = drawings.draw_receptive_field(np.zeros((10, 12)), {"one": mask, "two": ~np.zeros_like(mask)})
+    [frame] = first.patches
+    assert (*frame.get_xy(), frame.get_width(), frame.get_height()) == (2.5, 1.5, 5, 3)
+    assert (first.get_title(), second.get_title()) == ("one\n3 × 5 pixels", "two\n10 × 12 pixels")
+    assert np.isfinite(first.images[1].get_array().filled(np.nan)).sum() == 15
+    assert "15 pixels, in a square of 3 by 5" in first.get_label()
+
+
+def test_no_arrow_leads_back_from_the_test_images(ax):
+    drawings.draw_door(50, 20, 10, ax=ax)
+    arrows = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+    heights = {text.get_text(): text.get_position()[1] for text in ax.texts if text.get_text()}
+    assert {"training images\n50", "validation images\n20", "test images\n10"} <= set(heights)
+    at_the_door = [arrow for arrow in arrows if arrow.xy[1] == heights["test images\n10"]]
+    assert len(arrows) == 4 and len(at_the_door) == 1
+    assert at_the_door[0].xy[0] > at_the_door[0].xyann[0]
+    [door] = ax.patches
+    assert at_the_door[0].xyann[0] < door.get_x() < at_the_door[0].xy[0]
+    [again] = [arrow for arrow in arrows if arrow.xy[1] != arrow.xyann[1]]
+    assert again.xyann[1] > heights["test images\n10"] and again.xy[1] > again.xyann[1]  # from decisions to weights
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_flow_of_batch_norm_carries_the_numbers_of_the_layer(ax, training):
+    drawn, own = nn.BatchNorm1d(1, momentum=0.25), nn.BatchNorm1d(1, momentum=0.25)
+    for layer in (drawn, own):
+        layer.running_mean.fill_(3)
+        layer.running_var.fill_(4)
+        layer.train(training)
+    output = own(torch.tensor([[1.0], [2.0], [7.5]])).flatten().tolist()
+    drawings.draw_batch_norm(drawn, [1.0, 2.0, 7.5], ax=ax)
+    assert torch.equal(drawn.running_mean, own.running_mean) and torch.equal(drawn.running_var, own.running_var)
+    texts = [text.get_text() for text in ax.texts]
+    assert texts[:3] == ["1", "2", "7.5"]
+    assert [float(text) for text in texts[3:6]] == pytest.approx(output, abs=0.006)
+    kept = f"mean {own.running_mean.item():.2f}, variance {own.running_var.item():.2f}"
+    [running] = [text for text in texts if text.startswith("running values")]
+    assert kept in running and ("unchanged" in running) != training and ("were 3.00 and 4.00" in running) == training
+    values = torch.tensor([1.0, 2.0, 7.5])
+    mean, variance = (values.mean(), values.var(correction=0)) if training else (3, 4)
+    assert f"(x − {mean:.2f}) / √({variance:.2f} + ε)" in texts
+    assert any("75% old + 25% new" in text and f"{values.var().item():.2f}" in text for text in texts) == training
+    assert ax.get_title().startswith("Training mode" if training else "Evaluation mode")
+    assert all(f"{round(value, 2):g}" in ax.get_label() for value in output)

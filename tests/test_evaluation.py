@@ -253,3 +253,15 @@ def test_equal_confidences_keep_the_order_of_the_data():
     labels = np.array([1, 0] * 20)
     found = evaluation.accuracy_by_coverage(labels, probabilities)["accuracy"]
     assert found.tolist() == pytest.approx([math.ceil(number / 2) / number for number in range(1, 41)])
+
+
+def test_runs_are_exchanged_within_each_setting_and_the_real_way_counts():
+    apart = [np.array([4.0, 5, 6, 7])], [np.array([0.0, 1, 2, 3])]
+    assert evaluation.share_of_exchanges(*apart) == pytest.approx((4, 2 / 70))
+    assert evaluation.share_of_exchanges(*apart[::-1]) == pytest.approx((-4, 2 / 70))
+    one, other = [np.array([3.0, 4])], [np.array([1.0, 2])]
+    difference, share = evaluation.share_of_exchanges(one * 2, other * 2)
+    assert (difference, share) == pytest.approx((2, 2 / 36))  # both settings as they are, or both the other way round
+    shifted = [*one, np.array([103.0, 104])], [*other, np.array([101.0, 102])]
+    assert evaluation.share_of_exchanges(*shifted) == pytest.approx((2, 2 / 36))  # no run changes its setting
+    assert evaluation.share_of_exchanges([np.array([1.0, 2])], [np.array([1.0, 2, 1.5])]) == pytest.approx((0, 1))

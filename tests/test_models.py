@@ -112,6 +112,14 @@ def test_batch_norm_stands_after_relu_unless_swapped_or_left_out():
     assert without(torch.zeros(1, 1, 28, 28)).shape == (1, 10)
 
 
+def test_a_narrow_batch_norm_cnn_has_the_same_layers_with_a_share_of_the_filters():
+    narrow = models.BatchNormCNN(width=8)
+    assert layer_kinds(narrow) == layer_kinds(models.BatchNormCNN())
+    assert [layer.out_channels for layer in narrow if isinstance(layer, nn.Conv2d)] == [8, 8, 16, 16]
+    assert [layer.out_features for layer in narrow if isinstance(layer, nn.Linear)] == [128, 10]
+    assert narrow(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
 def test_residual_adds_what_its_layers_make_to_their_input():
     layers = models.Residual(nn.Conv2d(3, 3, 1, bias=False), nn.ReLU())
     images = torch.randn(2, 3, 4, 4)

@@ -291,3 +291,52 @@ def test_the_race_names_every_recipe_beside_its_point_and_joins_the_unbeaten():
     ax.figure.canvas.draw()
     boxes = [text.get_window_extent() for text in ax.texts]
     assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
+
+
+def test_each_run_is_a_mark_beside_those_of_its_kind_and_setting(ax):
+    groups = {
+        ("a", "slow"): [0.5, 0.7],
+        ("b", "slow"): [0.2, 0.3],
+        ("a", "fast"): [0.8, 0.9],
+        ("b", "fast"): [0.1, 0.4],
+    }
+    plotting.plot_runs(groups, ax=ax)
+    marks, means = ax.lines[::2], ax.lines[1::2]
+    drawn = [100 * np.array(values) for values in groups.values()]
+    assert all(mark.get_ydata() == pytest.approx(values) for mark, values in zip(marks, drawn, strict=True))
+    assert [line.get_ydata()[0] for line in means] == pytest.approx([values.mean() for values in drawn])
+    looks = [(mark.get_marker(), mark.get_color()) for mark in marks]
+    assert looks[0] == looks[2] and looks[1] == looks[3] and not set(looks[0]) & set(looks[1])
+    middles = [mark.get_xdata().mean() for mark in marks]
+    assert middles == sorted(middles) and middles[1] - middles[0] < middles[2] - middles[1]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["slow", "fast"]
+    assert "b, fast: 10.0 to 40.0 %, mean 25.0 %" in ax.get_label()
+
+
+def test_each_seed_is_a_mark_and_each_kind_has_its_mean(ax):
+    plotting.plot_seeds({"with": [0.8, 0.9], "without": [0.7, 0.7]}, "accuracy (%)", ax=ax)
+    assert [line.get_label() for line in ax.lines] == ["with", "without"]
+    assert ax.lines[0].get_xdata() == pytest.approx([80, 90]) and ax.lines[0].get_ydata().tolist() == [0, 0]
+    assert ax.lines[0].get_marker() != ax.lines[1].get_marker()
+    means = [lines.get_segments()[0][0][0] for lines in ax.collections]
+    assert means == pytest.approx([85, 70])
+    assert [text.get_text() for text in ax.texts] == ["mean 85.0", "mean 70.0"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["with", "without"]
+    assert ax.get_xlabel() == "accuracy (%)" and "with 80.0, 90.0, mean 85.0; without" in ax.get_label()
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first kind at the top
+
+
+def test_kernels_share_a_scale_and_say_the_sign_of_each_weight():
+    kernels = torch.tensor([[[1.0, -0.2], [0.1, -2]], [[0.5, 0.5], [-0.5, 0.5]]])
+    axes = plotting.plot_kernels(kernels, 2.0, plt.subplots(1, 2)[1])
+    assert [[text.get_text() for text in ax.texts] for ax in axes] == [["+", "−", "+", "−"], ["+", "+", "−", "+"]]
+    assert all(ax.images[0].get_clim() == (-2, 2) for ax in axes)
+    assert axes[0].texts[3].get_color() == "white" and axes[0].texts[1].get_color() == "black"
+
+
+def test_a_signed_image_may_have_any_size(ax):
+    picture = torch.zeros(26, 27)
+    picture[8:12, 20:24] = 1.0
+    plotting.plot_signed_image(picture, "a map", 1.0, ax=ax)
+    assert cell_texts(ax) == {(9, 21): "+"}

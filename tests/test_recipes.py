@@ -41,7 +41,7 @@ TRAINS = {
     "mlp": "mlp = MLP().to(device)",
     "fashion_net": "net = FashionNet().to(device)",
     "fashion_cnn": "cnn = FashionCNN(dropout=0.5).to(device)",
-    "batchnorm_cnn": "history = fit(model, train, validation, optimizer, epochs=10, batch_size=64)",
+    "batchnorm_cnn": "model = BatchNormCNN().to(device)",
     "simple_cnn": "scheduler = StepLR(optimizer, step_size=8, gamma=0.1)",
     "sprint": "in_the_open = fit(",
 }
@@ -72,7 +72,7 @@ def images_of(lesson):
     return eval(call, {"load_split": lambda name, validation_size=10_000: 60_000 - validation_size})
 
 
-def as_the_lesson_trains(source, images):
+def as_the_lesson_trains(source, images, **more_names):
     """Run the cell of a lesson that trains, with a `fit` that only notes what it is given; return that."""
     noted = {}
 
@@ -88,8 +88,8 @@ def as_the_lesson_trains(source, images):
     names |= {"models": models, "augment": augment, "muon": muon, "RECIPES": RECIPES, "device": get_device()}
     names |= {"train": rows, "part": rows, "validation": None, "log_dir": None}
     names |= {"fit": noting_fit, "set_seed": set_seed, "save_checkpoint": lambda *values: None}
-    # Keeps copies for a later section, and leaves the learning rate alone.
-    names |= {"KeepCopies": lambda model: None, "start_log": lambda: None}
+    names |= {"start_log": lambda: None}
+    names |= more_names
     torch.manual_seed(123)  # a cell that fixes no seed must not meet the right one by luck
     exec(compile(source, "the lesson", "exec"), names)
     return noted
@@ -342,12 +342,16 @@ def test_training_anew_repeats_the_model_exactly(loaded_or_trained):
 def test_a_missing_model_is_trained_on_the_images_of_its_recipe(name, left, monkeypatch, stripes):
     asked = {}
     monkeypatch.setattr(recipes, "load_split", lambda name, size: (name, size, stripes(10)))
-    monkeypatch.setattr(
-        recipes, "train_recipe", lambda recipe, *data: asked.update(recipe=recipe, data=data) or (nn.Flatten(), HISTORY)
-    )
+
+    def noting(recipe, *data, replay):
+        asked.update(recipe=recipe, data=data, replay=replay)
+        return nn.Flatten(), HISTORY
+
+    monkeypatch.setattr(recipes, "train_recipe", noting)
     recipes.load_or_train(name)
     assert asked["recipe"] is RECIPES[name]
     assert [part[:2] for part in asked["data"]] == [("train", left), ("validation", left)]
+    assert asked["replay"] is False  # so that REPLAY=1 replays it
 
 
 def test_all_published_images_are_the_training_images_of_a_benchmark(monkeypatch, stripes):

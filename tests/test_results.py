@@ -164,3 +164,13 @@ def test_the_scoreboard_starts_with_people_and_a_rerun_replaces_an_entry():
 def test_a_score_that_cannot_be_is_refused(right, images):
     with pytest.raises(ValueError, match="cannot be right"):
         results.record_score("somebody", right, images)
+
+
+def test_scores_on_the_test_set_come_with_their_intervals_and_from_the_worst_to_the_best():
+    record("FashionNet", lesson="03_cnn_dropout", test_accuracy=0.92)
+    record("MLP", test_accuracy=0.9)
+    record("SimpleCNN", lesson="06_training_diagnostics", test_accuracy=0.5)
+    table = results.scores_on_test(["FashionNet", "MLP", "FashionCNN"], images=1_000)
+    assert table["name"].tolist() == ["MLP", "FashionNet"] and table["accuracy"].tolist() == [0.9, 0.92]
+    assert table.loc[0, ["low", "high"]].tolist() == pytest.approx([0.8798, 0.9171], abs=1e-4)  # Wilson, by hand
+    assert np.isnan(results.scores_on_test(["unknown"], images=10)["high"].max())

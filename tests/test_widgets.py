@@ -15,6 +15,7 @@ from torch.utils.data import TensorDataset
 
 from helpers import plotting, results, widgets
 from helpers.config import CLASS_NAMES
+from helpers.data import normalize
 from helpers.evaluation import Predictions
 from helpers.models import BatchNormCNN, FashionNet
 
@@ -247,3 +248,57 @@ def test_starting_afresh_before_the_end_is_still_the_first_attempt(labelled):
     parts["afresh"].click()
     parts["field"].value = "012345"
     assert results.scoreboard().set_index("name").loc["you", "right"] == 6
+
+
+@pytest.fixture
+def edited_kernel(monkeypatch):
+    """Show the widget whose kernel can be edited, and give its parts and the figures that it has drawn."""
+    images = torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    shown = []
+    monkeypatch.setattr(widgets, "display", shown.append)
+    assert widgets.explore_kernel(images) is None
+    [box] = [item for item in shown if isinstance(item, VBox)]
+    kernel, image, below = box.children
+
+    def figures():
+        return [item for item in shown if isinstance(item, Figure)]
+
+    return images, kernel, image, below.children[0].children, figures
+
+
+def test_each_weight_of_the_kernel_reaches_the_feature_map(edited_kernel):
+    images, kernel, image, fields, figures = edited_kernel
+    assert len(fields) == 9 and len(figures()) == 1 and not plt.get_fignums()
+    for number, field in enumerate(fields):
+        field.value = number - 3.5
+        drawn = figures()[-1].axes[1].images[0].get_array()
+        weights = torch.tensor([field.value for field in fields]).reshape(1, 1, 3, 3)
+        expected = torch.conv2d(normalize(images[0])[None], weights)[0, 0]
+        assert np.allclose(drawn, expected, atol=1e-5)
+        signs = {text.get_text(): text.get_position()[::-1] for text in figures()[-1].axes[1].texts[-2:]}
+        assert [expected[signs[sign]] for sign in "−+"] == [expected.min(), expected.max()]
+        assert kernel.value == widgets.OWN_KERNEL
+    assert len(figures()) == 10
+    image.value = 3
+    assert (figures()[-1].axes[0].images[0].get_array() == images[3, 0].numpy()).all()
+
+
+def test_a_kernel_from_the_list_fills_in_all_weights_and_is_drawn_once(edited_kernel):
+    _, kernel, _, fields, figures = edited_kernel
+    for name, weights in widgets.KERNELS.items():
+        before, changes = len(figures()), kernel.value != name
+        kernel.value = name
+        assert tuple(field.value for field in fields) == weights
+        assert len(figures()) == before + changes
+    # Whoever types a kernel of the list sees its name.
+    for field, weight in zip(fields, widgets.KERNELS["vertical edges"], strict=True):
+        field.value = weight
+    assert kernel.value == "vertical edges"
+    assert [field.tooltip for field in fields][5] == "weight in row 2, column 3"
+
+
+def test_a_kernel_of_zeros_is_drawn_too(edited_kernel):
+    *_, fields, figures = edited_kernel
+    for field in fields:
+        field.value = 0
+    assert figures()[-1].axes[1].images[0].get_clim() == (-1, 1)

@@ -9,28 +9,75 @@ from torch import nn
 
 from helpers.checks.tools import CheckFailed, as_number, as_tensor, call, cross, short, tick
 
+STACKS = [  # image size, and of each layer the kernel size, the padding and the stride
+    (31, [(3, 1, 1), (3, 0, 3), (3, 0, 1)]),
+    (28, [(3, 1, 1), (5, 2, 1)]),
+    (27, [(5, 1, 2), (2, 0, 2), (3, 0, 1)]),
+    (30, [(7, 0, 1)]),
+    (29, [(3, 1, 2), (3, 0, 2)]),
+]
 
-def output_size(answer: Callable) -> None:
-    """Check the output size of a convolution or a max-pooling, from size, kernel size, padding and stride."""
-    cases = [(n, k, p, s) for s in (1, 2, 3) for p in (0, 1, 2) for k in (2, 3, 5) for n in (27, 28) if p <= k // 2]
-    for n, k, p, s in cases:
-        expected = F.conv2d(torch.zeros(1, 1, n, n), torch.zeros(1, 1, k, k), padding=p, stride=s).shape[-1]
-        seen = as_number("output_size(...)", call(answer, n, k, p, s))
-        mistakes = [
-            ((n + p - k) // s + 1, "padding puts pixels on how many sides of a row?"),
-            ((n - k) // s + 1, "nothing changes with the padding; how much longer does it make a row?"),
-            (n + 2 * p - k + 1, "this window does not move by one pixel at a time; where does the stride come in?"),
-            ((n + 2 * p - k) / s + 1, "no part of a place counts: what becomes of pixels too few for one more step?"),
-            (-((n + 2 * p - k) // -s) + 1, "the last window would reach beyond the edge; round the other way"),
-            ((n + 2 * p - k + 1) // s, "the place where the window starts needs no step; add it after dividing"),
-            ((n + 2 * p - k) // s, "a row of 3 pixels has one place for a window of 3; how many does yours find?"),
-        ]
-        if seen != expected:
-            hint = next(
-                (reason for value, reason in mistakes if value == seen), "count the places on paper, for 5 pixels"
-            )
-            raise cross(f"output_size({n}, {k}, {p}, {s})", f"{seen:g}", expected, hint)
-    tick(f"output_size: right in {len(cases)} cases, with and without pixels left over.")
+
+def size_and_view(answer: Callable) -> None:
+    """Check the output size of a stack of layers and how many pixels one of its units sees."""
+    for size, layers in STACKS:
+        what = f"size_and_view({size}, {layers})"
+        result = call(answer, size, list(layers))
+        if not (isinstance(result, tuple | list) and len(result) == 2):
+            raise cross(f"what {what} gives back", short(result), "a pair", "return the size first, then the view")
+        for part, seen, expected, mistakes in zip(
+            ("size", "view"), result, _through(size, layers), _wrong_ways(size, layers), strict=True
+        ):
+            seen = as_number(f"the {part}, {what},", seen)
+            if seen != expected:
+                hint = "send one layer after the other, and write down both numbers behind each"
+                hint = next((reason for value, reason in mistakes if value == seen), hint)
+                raise cross(f"the {part} of {what}", f"{seen:g}", expected, hint)
+    tick(f"size_and_view: right for {len(STACKS)} stacks of layers, with padding, strides and pixels left over.")
+
+
+def _through(size: int, layers: list) -> tuple[int, int]:
+    """Return the size behind a stack of layers and the width of the receptive field."""
+    view, step = 1, 1
+    for k, p, s in layers:
+        size = (size + 2 * p - k) // s + 1
+        view += (k - 1) * step
+        step *= s
+    return size, view
+
+
+def _wrong_ways(size: int, layers: list) -> tuple[list, list]:
+    """Return what the usual mistakes give for the size and for the view, each with its hint."""
+    rules = [
+        (lambda n, k, p, s: (n + p - k) // s + 1, "padding puts pixels on how many sides of a row?"),
+        (lambda n, k, p, s: (n - k) // s + 1, "nothing changes with the padding; how much longer does it make a row?"),
+        (lambda n, k, p, s: (n + 2 * p - k) // s, "a row of 3 has one place for a window of 3; how many has yours?"),
+        (lambda n, k, p, s: n + 2 * p - k + 1, "this window moves by its stride, not by one pixel at a time"),
+        (lambda n, k, p, s: (n + 2 * p - k) / s + 1, "no part of a place counts: what becomes of pixels left over?"),
+    ]
+    sizes = []
+    for rule, hint in rules:
+        wrong = size
+        for k, p, s in layers:
+            wrong = rule(wrong, k, p, s)
+        sizes.append((wrong, hint))
+    kernels, (right, view) = [k for k, _, _ in layers], _through(size, layers)
+    own, step, product = 1, 1, 1
+    for k, _, s in layers:
+        step *= s
+        own += (k - 1) * step
+        product *= k
+    views = [
+        (view - 1, "in front of all layers a unit is a pixel; how many pixels does a pixel see?"),
+        (1 + sum(kernels) - len(kernels), "behind a stride, two neighbours in a map lie several pixels apart"),
+        (own, "a layer's own stride moves its window and does not widen it; when does it begin to count?"),
+        (kernels[-1], "that is the view on the map before it; look through all layers, down to the image"),
+        (product, "the windows of neighbours overlap; how much does one place more add to the view?"),
+        (sum(kernels), "the windows of neighbours overlap; how much does one place more add to the view?"),
+        (view + 2 * sum(p for _, p, _ in layers), "padding adds zeros at the border; a unit sees no more through it"),
+        (right, "this is the size of the output; how wide is the part of the image behind one of its numbers?"),
+    ]
+    return sizes, views
 
 
 def feature_map(answer: Callable) -> None:

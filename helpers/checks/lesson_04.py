@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from itertools import combinations, product
+from itertools import combinations, count, product
+from math import comb, factorial
 from typing import Any
 
 import torch
@@ -55,12 +56,12 @@ def _buffers_hint(seen: float, case: tuple) -> str:
     """Return the hint to a wrong number of buffers of batch norm."""
     (channels, *_), out, *_ = case
     mistakes = [
-        (2 * out, "two for each channel, and what else? See the last column of the table in section 6"),
+        (2 * out, "two for each channel, and what else? See the last column of the table in section 4"),
         (0, "what does batch norm keep for evaluation mode?"),
         (2 * channels + 1, "batch norm stands behind the convolution; how many channels does it get?"),
         (3 * out, "one counter of batches does for the whole layer"),
     ]
-    return best_hint(seen, mistakes, "see the last column of the table in section 6", 0)
+    return best_hint(seen, mistakes, "see the last column of the table in section 4", 0)
 
 
 def _output_hint(seen, x, weight, bias, kept, new, training: bool, eps: float) -> str:
@@ -110,13 +111,13 @@ def _running_hint(seen, old, batch, biased, momentum: float) -> str:
         (batch, "the old value keeps a share; it is not replaced"),
         (
             momentum * old + (1 - momentum) * batch,
-            "momentum: the share of the old value or of the new one? See section 4",
+            "momentum: the share of the old value or of the new one? See section 3",
         ),
         (0.9 * old + 0.1 * batch, "momentum is an argument; use what comes in"),
         (old + momentum * batch, "the old value must lose the share that the new one gets"),
         (
             (1 - momentum) * old + momentum * biased,
-            "the variance that is kept: divided by n or by n - 1? See section 4",
+            "the variance that is kept: divided by n or by n - 1? See section 3",
         ),
         ((1 - momentum) * old + momentum * batch.abs().sqrt(), "the variance is kept, not the standard deviation"),
     ]
@@ -181,6 +182,38 @@ def _mode_hint(came_in_training: bool, modes: set[bool]) -> str:
     if came_in_training:
         return "whoever trains on after this call has frozen statistics; how did the network come?"
     return "this one came in evaluation mode; note how a network came before you change it"
+
+
+def _runs_hint(seen: float, level: float, settings: int) -> str:
+    """Return the hint to a wrong number of runs of each kind."""
+
+    def fewest(chance: Callable) -> int:
+        return next(n for n in count(1) if chance(n) <= level)
+
+    right = fewest(lambda n: settings * 2 / comb(2 * n, n))
+    mistakes = [
+        (2 * right, "runs of each kind, not of both together"),
+        (fewest(lambda n: 2 / comb(2 * n, n)), "chance gets a try at every setting; add its chances up"),
+        (
+            fewest(lambda n: settings / comb(2 * n, n)),
+            "either kind could be the better one: how many of the splits are complete?",
+        ),
+        (
+            fewest(lambda n: 1 / comb(2 * n, n)),
+            "either kind could be the better one, and chance gets a try at every setting",
+        ),
+        (
+            fewest(lambda n: settings * 2 / factorial(2 * n)),
+            "which run comes first within a kind does not matter; count groups",
+        ),
+        (
+            fewest(lambda n: (2 / comb(2 * n, n)) ** settings),
+            "it is enough for chance to win at one setting; do not multiply",
+        ),
+        (right - 1, "with so few runs chance exceeds the level"),
+        (right + 1, "one run less is still within the level, which itself is allowed"),
+    ]
+    return best_hint(seen, mistakes, "try 1, 2, 3, … runs of each, and count the splits as in section 5", 0)
 
 
 def _difference_hint(seen: float, difference: float, first: Sequence, second: Sequence) -> str:
@@ -406,6 +439,17 @@ def evaluate(answer: Callable) -> None:
                 left = "parts of it in each mode" if len(modes) > 1 else other
                 raise cross(f"the mode after {what}", left, came, _mode_hint(training, modes))
     tick("evaluate: one accuracy for every order and batch size, and the network is left as it came.")
+
+
+def fewest_runs(answer: Callable) -> None:
+    """Check a plan: how many runs of each kind a comparison needs, so that chance alone rarely decides it."""
+    for level, settings in [(0.001, 1), (0.05, 1), (0.05, 3), (0.1, 1), (0.01, 1), (0.01, 4), (0.001, 2), (0.2, 1)]:
+        expected = next(n for n in count(1) if settings * 2 / comb(2 * n, n) <= level)
+        what = f"fewest_runs({level}, {settings})"
+        seen = as_number(what, call(answer, level, settings))
+        if seen != expected:
+            raise cross(what, f"{seen:g}", str(expected), _runs_hint(seen, level, settings))
+    tick("fewest_runs: four of each for one comparison at 5 %, five of each for the three rates of the lesson.")
 
 
 def compare_seeds(answer: Callable) -> None:

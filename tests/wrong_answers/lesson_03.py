@@ -17,14 +17,58 @@ def unchanged(values):
     return values
 
 
-SIZES = {
-    "first_place_not_counted": (lambda n, k, p, s: (n + 2 * p - k) // s, "how many does yours find"),
-    "padding_on_one_side": (lambda n, k, p, s: (n + p - k) // s + 1, "on how many sides"),
-    "padding_ignored": (lambda n, k, p, s: (n - k) // s + 1, "nothing changes with the padding"),
-    "stride_ignored": (lambda n, k, p, s: n + 2 * p - k + 1, "where does the stride come in"),
-    "true_division": (lambda n, k, p, s: (n + 2 * p - k) / s + 1, "no part of a place counts"),
-    "rounded_up": (lambda n, k, p, s: math.ceil((n + 2 * p - k) / s) + 1, "round the other way"),
-    "one_added_too_early": (lambda n, k, p, s: (n + 2 * p - k + 1) // s, "add it after dividing"),
+def through(size, layers):
+    view, step = 1, 1
+    for k, p, s in layers:
+        size = (size + 2 * p - k) // s + 1
+        view += (k - 1) * step
+        step *= s
+    return size, view
+
+
+def size_by(rule):
+    """Answer with a wrong rule for the size of one layer."""
+
+    def size_and_view(size, layers):
+        view = through(size, layers)[1]
+        for k, p, s in layers:
+            size = rule(size, k, p, s)
+        return size, view
+
+    return size_and_view
+
+
+def view_by(rule):
+    """Answer with a wrong rule for the view of all layers."""
+    return lambda size, layers: (through(size, layers)[0], rule(layers))
+
+
+def stride_too_early(layers):
+    view, step = 1, 1
+    for k, _, s in layers:
+        step *= s
+        view += (k - 1) * step
+    return view
+
+
+STACKS = {
+    "first_place_not_counted": (size_by(lambda n, k, p, s: (n + 2 * p - k) // s), "how many has yours"),
+    "padding_on_one_side": (size_by(lambda n, k, p, s: (n + p - k) // s + 1), "on how many sides"),
+    "padding_ignored": (size_by(lambda n, k, p, s: (n - k) // s + 1), "nothing changes with the padding"),
+    "stride_ignored": (size_by(lambda n, k, p, s: n + 2 * p - k + 1), "moves by its stride"),
+    "true_division": (size_by(lambda n, k, p, s: (n + 2 * p - k) / s + 1), "no part of a place counts"),
+    "strides_do_not_widen": (view_by(lambda layers: 1 + sum(k - 1 for k, _, _ in layers)), "several pixels apart"),
+    "stride_too_early": (view_by(stride_too_early), "when does it begin to count"),
+    "kernels_multiplied": (view_by(lambda layers: math.prod(k for k, _, _ in layers)), "neighbours overlap"),
+    "kernels_added": (view_by(lambda layers: sum(k for k, _, _ in layers)), "neighbours overlap"),
+    "last_layer_only": (view_by(lambda layers: layers[-1][0]), "look through all layers"),
+    "a_pixel_sees_nothing": (view_by(lambda layers: through(0, layers)[1] - 1), "how many pixels does a pixel see"),
+    "padding_widens": (
+        view_by(lambda layers: through(0, layers)[1] + 2 * sum(p for _, p, _ in layers)),
+        "sees no more through it",
+    ),
+    "size_twice": (lambda size, layers: (through(size, layers)[0],) * 2, "this is the size of the output"),
+    "size_alone": (lambda size, layers: through(size, layers)[0], "the size first, then the view"),
 }
 
 
@@ -211,7 +255,7 @@ GAPS = {
     "per_cent": (lambda m, a, b: 100 * (right(m.eval(), a) - right(m, b)), "not per cent"),
     "one_length_for_both": (one_length_for_both, "of its own part"),
 }
-TABLES = {"output_size": SIZES, "feature_map": MAPS, "small_cnn": NETWORKS, "dropout": DROPOUTS, "gap": GAPS}
+TABLES = {"size_and_view": STACKS, "feature_map": MAPS, "small_cnn": NETWORKS, "dropout": DROPOUTS, "gap": GAPS}
 WRONG = {
     check: [(named(name, function), hint) for name, (function, hint) in table.items()]
     for check, table in TABLES.items()

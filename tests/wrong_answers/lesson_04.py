@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Callable
-from itertools import combinations, product
+from itertools import combinations, count, product
+from math import comb, factorial
 
 import torch
 from torch import nn
@@ -141,6 +142,14 @@ def average_of_averages(model, *others):
     return measured(copy.deepcopy(model).eval(), *others, of_batches=True)
 
 
+def planned(level, settings, *, chance, plus=0, times=1):
+    return times * next(n for n in count(1) if chance(n, settings) <= level) + plus
+
+
+def of_chance(runs, settings):
+    return settings * 2 / comb(2 * runs, runs)
+
+
 def splits_of(first, second, *, size=None, one_sided=False, strict=False, by_value=False, slack=1e-9, decide=None):
     both = [*first, *second]
 
@@ -227,6 +236,23 @@ WRONG = {
         (only_batch_norm_to_eval, "this network also has dropout"),
         (only_the_flag_put_back, "which method tells them all"),
         (average_of_averages, "average of averages"),
+    ],
+    "fewest_runs": [
+        (
+            named("one_direction", planned, chance=lambda n, s: s / comb(2 * n, n)),
+            "how many of the splits are complete",
+        ),
+        (named("settings_ignored", planned, chance=lambda n, s: 2 / comb(2 * n, n)), "a try at every setting"),
+        (named("both_ignored", planned, chance=lambda n, s: 1 / comb(2 * n, n)), "either kind could be the better one"),
+        (named("orders_counted", planned, chance=lambda n, s: 2 * s / factorial(2 * n)), "count groups"),
+        (named("chances_multiplied", planned, chance=lambda n, s: (2 / comb(2 * n, n)) ** s), "do not multiply"),
+        (named("runs_of_both_kinds", planned, chance=of_chance, times=2), "not of both together"),
+        (named("one_too_few", planned, chance=of_chance, plus=-1), "chance exceeds the level"),
+        (named("one_too_many", planned, chance=of_chance, plus=1), "within the level"),
+        (
+            named("level_not_allowed", planned, chance=lambda n, s: of_chance(n, s) + 1e-12),
+            "which itself is allowed",
+        ),
     ],
     "compare_seeds": [
         (named("one_direction_only", splits_of, one_sided=True), "splits of both directions count"),
