@@ -48,18 +48,6 @@ class EmulatedBfloat16(TorchFunctionMode):
         return Round.apply(function(*args, **kwargs))
 
 
-class Keeper:
-    """Stands where `fit` wants its schedule: steps that one, and keeps the weights after each epoch."""
-
-    def __init__(self, model: torch.nn.Module, schedule):
-        self.model, self.schedule, self.states = model, schedule, []
-
-    def step(self) -> None:
-        self.states.append({key: value.clone() for key, value in self.model.state_dict().items()})
-        if self.schedule is not None:
-            self.schedule.step()
-
-
 def fingerprint(*things) -> str:
     """Return a SHA-256 of tensors, and of the texts of everything else."""
     digest = hashlib.sha256()
@@ -95,11 +83,13 @@ def remember(fit, number_format: str, folder: Path):
 
     def remembered_fit(model, train, validation, optimizer, epochs, batch_size, **options):
         groups = [{key: value for key, value in g.items() if key != "params"} for g in optimizer.param_groups]
-        schedule, log_dir = options.pop("scheduler", None), options.get("log_dir")
+        log_dir = options.get("log_dir")
         parts = [tensor for part in (train, validation) if part is not None for tensor in part.tensors]
         told = {key: value for key, value in sorted(options.items()) if isinstance(value, int | float | bool)}
         called = [
-            text_of(value) for key, value in sorted(options.items()) if callable(value) or key == "batch_scheduler"
+            text_of(value)
+            for key, value in sorted(options.items())
+            if callable(value) or key in ("scheduler", "batch_scheduler")
         ]
         weights = model.state_dict().values()
         key = fingerprint(
@@ -108,7 +98,6 @@ def remember(fit, number_format: str, folder: Path):
             *parts,
             type(optimizer).__name__,
             groups,
-            text_of(schedule),
             epochs,
             batch_size,
             told,
@@ -121,22 +110,20 @@ def remember(fit, number_format: str, folder: Path):
             kept = torch.load(path, weights_only=False)
             print("The audit trained this before.")
             log = open_log(log_dir)
-            for row, state in zip(kept["history"].to_dict("records"), kept["states"], strict=True):
-                model.load_state_dict(state)
-                if schedule is not None:
-                    schedule.step()
+            for row in kept["history"].to_dict("records"):
                 if log is not None:
                     write_to_log(log, row)
             if log is not None:
                 log.close()
+            model.load_state_dict(kept["weights"])
             torch.set_rng_state(kept["random"])
             return kept["history"]
-        keeper = Keeper(model, schedule)
-        history = fit(model, train, validation, optimizer, epochs, batch_size, scheduler=keeper, **options)
+        history = fit(model, train, validation, optimizer, epochs, batch_size, **options)
         if "stopped" in history.attrs:
             return history
         with replacing(path) as part:
-            torch.save({"history": history, "states": keeper.states, "random": torch.get_rng_state()}, part)
+            kept = {"history": history, "weights": model.state_dict(), "random": torch.get_rng_state()}
+            torch.save(kept, part)
         return history
 
     from helpers.training import open_log, write_to_log

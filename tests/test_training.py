@@ -280,3 +280,19 @@ def test_without_validation_images_nothing_is_measured_after_an_epoch(stripes, s
     assert history.columns.tolist() == ["epoch", "learning_rate", "train_loss", "train_accuracy", "seconds"]
     assert spy.modes == [True] * 4  # no pass in evaluation mode
     assert "validation" not in capsys.readouterr().out
+
+
+def test_a_callback_sees_the_model_after_each_epoch(stripes, spy):
+    seen = []
+    training.fit(
+        spy,
+        stripes(30),
+        stripes(10),
+        adam(spy),
+        epochs=3,
+        batch_size=10,
+        after_epoch=lambda epoch, model: seen.append((epoch, model is spy, model.training, len(spy.modes))),
+    )
+    # Three batches and one look at the validation images in each epoch, which come before the callback.
+    assert seen == [(1, True, False, 4), (2, True, False, 8), (3, True, False, 12)]
+    assert spy.modes == [True, True, True, False] * 3
