@@ -232,6 +232,8 @@ def compare_with_recordings(spread: float = 0.01) -> list[str]:
     list of str
     """
     lines = []
+    if not list(RECORDINGS.glob("*.safetensors")):
+        lines.append(f"there are no recordings in {RECORDINGS}")
     for path in sorted(RECORDINGS.glob("*.safetensors")):
         of_this_run = recordings_of_this_run() / path.name
         if not of_this_run.is_file():

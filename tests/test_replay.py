@@ -201,6 +201,7 @@ def test_a_stopped_training_is_not_recorded(recordings, stripes, spy, monkeypatc
 def test_a_run_is_compared_with_the_recordings(home, stripes, monkeypatch):
     monkeypatch.setattr(replay, "RECORDINGS", home / "committed")
     model, history = train(stripes, False)
+    assert replay.compare_with_recordings() == [f"there are no recordings in {home / 'committed'}"]
     replay.recordings_of_this_run().rename(replay.RECORDINGS)
     assert replay.compare_with_recordings() == ["Small: recorded, but not trained in this run"]
     notes = replay.read_recording(replay.RECORDINGS / "Small.safetensors")[1]["training"]
