@@ -300,7 +300,8 @@ def explore_kernel(images: torch.Tensor) -> None:
         field.observe(edited, "value")
     kernel.observe(chosen, "value")
     image.observe(lambda _: draw(), "value")
-    grid = GridBox(fields, layout=Layout(grid_template_columns="76px 76px 76px", align_content="center"))
+    layout = Layout(grid_template_columns="76px 76px 76px", align_content="center", flex="none")  # never narrower
+    grid = GridBox(fields, layout=layout)
     draw()
     display(VBox([kernel, image, HBox([grid, result])]))
 
