@@ -72,7 +72,7 @@ def digest(*values: torch.Tensor) -> str:
     sha256 = hashlib.sha256()
     for value in values:
         sha256.update(f"{tuple(value.shape)} {value.dtype}".encode())
-        sha256.update(value.contiguous().numpy())
+        sha256.update(value.cpu().contiguous().numpy())
     return sha256.hexdigest()[:16]
 
 
@@ -87,7 +87,7 @@ def describe_schedule(schedule) -> str:
         return "none"
     settings = {
         name: value
-        for name, value in schedule.state_dict().items()
+        for name, value in getattr(schedule, "state_dict", dict)().items()  # `fit` takes whatever has a `step`
         if name == "_schedule_phases" or (not name.startswith("_") and name not in PROGRESS)
     }
     return f"{type(schedule).__name__} {json.dumps(settings, sort_keys=True, default=str)}"

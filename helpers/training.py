@@ -410,7 +410,10 @@ def fit(
         if not stopped:
             mark_finished(model)
             if training:
-                keep_recording(model, training, history)
+                try:
+                    keep_recording(model, training, history)
+                except Exception as error:  # such as a full disk must not cost the history of a training
+                    print(f"The training is finished, but not recorded for a replay: {error}")
             return history
         history.attrs["stopped"] = how_far
         # To stderr, so that a cell that hides the lines of many short trainings still shows this one.

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
@@ -138,6 +139,20 @@ def test_steps_of_one_cycle_belong_to_the_training(recordings, stripes):
         one_cycle(0.2)(replay=True)
 
 
+def test_a_schedule_of_ones_own_belongs_to_the_training(recordings, stripes):
+    class Resting:
+        def __init__(self, optimizer):
+            """Take what `fit` would be given; it has no state to tell of."""
+
+        def step(self):
+            """Leave the learning rate alone."""
+
+    train(stripes, False, schedule=Resting)
+    train(stripes, True, schedule=Resting)
+    with pytest.raises(replay.ReplayError, match="learning-rate schedule"):
+        train(stripes, True)
+
+
 def test_a_comment_changes_nothing(monkeypatch):
     def one(x):
         """Double."""
@@ -196,6 +211,17 @@ def test_a_stopped_training_is_not_recorded(recordings, stripes, spy, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         train(stripes, False, spy)
     assert not recordings.exists()
+
+
+def test_what_cannot_be_recorded_costs_no_training(recordings, stripes, monkeypatch, capsys):
+    def full_disk(*given, **named):
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(replay, "save_file", full_disk)
+    trained, history = train(stripes, False)
+    assert len(history) == 3 and how_far(trained) is None
+    assert "finished, but not recorded for a replay: No space left on device" in capsys.readouterr().out
+    assert not list(recordings.iterdir())
 
 
 def test_a_run_is_compared_with_the_recordings(home, stripes, monkeypatch):
