@@ -22,6 +22,11 @@ def solution_paths() -> list[Path]:
     return [SOLUTIONS / f"{name}.ipynb" for name in config.LESSONS]
 
 
+def student_path(path: Path) -> Path:
+    """Return where the student's notebook of a solution lies: those of the lab are in the folder above."""
+    return (series.LAB if path in series.case_paths() else EXERCISES) / path.name
+
+
 def before_answers(solution: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     """Return the cells of a notebook of solutions down to the answers to what has no check."""
     begins = [number for number, cell in enumerate(solution.cells) if cell.source.startswith(ANSWERS)]
@@ -43,12 +48,21 @@ def student_version(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return exercise
 
 
+def student_notebook(path: Path) -> nbformat.NotebookNode:
+    """Return the student's notebook of a solution, with links that lead on from where it lies."""
+    exercise = student_version(nbformat.read(path, as_version=4))
+    if student_path(path).parent == series.LAB:  # one folder above its solution
+        for cell in exercise.cells:
+            cell.source = cell.source.replace("](../", "](")
+    return exercise
+
+
 def generate() -> None:
-    """Write the student's notebook of every solution."""
+    """Write the student's notebook of every solution, to the exercises and to the lab."""
     EXERCISES.mkdir(exist_ok=True)
-    for path in solution_paths():
-        nbformat.write(student_version(nbformat.read(path, as_version=4)), EXERCISES / path.name)
-        print(f"notebooks/exercises/{path.name}")
+    for path in [*solution_paths(), *series.case_paths()]:
+        nbformat.write(student_notebook(path), student_path(path))
+        print(student_path(path).relative_to(config.ROOT).as_posix())
 
 
 def write_source(names: list[str], folder: Path) -> None:
@@ -57,13 +71,13 @@ def write_source(names: list[str], folder: Path) -> None:
     Parameters
     ----------
     names : list of str
-        Of the lessons; all if there is none.
+        Of the lessons and of the cases of the lab; all lessons if there is none.
     folder : Path
         Of the assignment, `source/ASSIGNMENT` in the folder of the course.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for path in solution_paths():
-        if not names or path.stem in names:
+    for path in [*solution_paths(), *series.case_paths()]:
+        if path.stem in (names or config.LESSONS):
             solution = nbformat.read(path, as_version=4)
             solution.cells = before_answers(solution)
             nbformat.write(solution, folder / path.name)

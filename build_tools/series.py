@@ -31,12 +31,22 @@ from helpers.home import cannot_keep
 from helpers.machine import INSTALL, free_memory, markdown_table
 from helpers.plotting import plot_scoreboard, use_theme
 from helpers.replay import RECORDINGS, compare_with_recordings, recordings_of_this_run
-from helpers.results import OTHERWISE, read_results, results_path, results_table, scoreboard, scores_path
+from helpers.results import (
+    OTHERWISE,
+    headlines_table,
+    read_results,
+    results_path,
+    results_table,
+    scoreboard,
+    scores_path,
+)
 from helpers.speed import steps_per_second
 
 README = config.ROOT / "README.md"
 INSTRUCTORS = config.ROOT / "INSTRUCTORS.md"
 START = config.NOTEBOOKS_DIR / "00_start_here.ipynb"
+LAB = config.NOTEBOOKS_DIR / "impossible"
+LAB_START = LAB / "00_read_me_first.ipynb"
 RESULTS = config.NOTEBOOKS_DIR / "results.json"
 RUN_TIMES = config.NOTEBOOKS_DIR / "run_times.json"
 SCOREBOARD = config.NOTEBOOKS_DIR / "scoreboard.svg"
@@ -53,6 +63,16 @@ def lesson_path(name: str) -> Path:
 def lesson_paths() -> list[Path]:
     """Return the notebooks of the lessons in order, then those of the appendices."""
     return [lesson_path(name) for name in [*config.LESSONS, *config.APPENDICES]]
+
+
+def case_paths() -> list[Path]:
+    """Return the solutions of the lab's cases, of which the students' notebooks are made."""
+    return [LAB / "solutions" / f"{name}.ipynb" for name in config.LAB_CASES]
+
+
+def all_paths() -> list[Path]:
+    """Return what a run executes: lessons, appendices, the lab's first page and the solutions of its cases."""
+    return [*lesson_paths(), *([LAB_START] if config.LAB_CASES else []), *case_paths()]
 
 
 def code_hash(notebook: nbformat.NotebookNode) -> str:
@@ -235,7 +255,7 @@ def run(only: list[str] | None = None) -> dict[str, Execution]:
         print("Measuring how fast this machine trains ...", flush=True)
         times["steps_per_second"] = steps_per_second()
     executions = {}
-    for path in lesson_paths():
+    for path in all_paths():
         if only and path.stem not in only:
             continue
         print(f"\n{path.stem}", flush=True)
@@ -244,13 +264,15 @@ def run(only: list[str] | None = None) -> dict[str, Execution]:
         except CellExecutionError as error:
             raise SystemExit(
                 f"\n\n{path.stem} stopped: {error.ename}: {error.evalue}\n"
-                f"The executed copy up to this cell is {COPIES / path.name}."
+                f"The executed copy up to this cell is {executed_copy(path)}."
             ) from None
     times["seconds"] = {name: round(found.seconds, 1) for name, found in executions.items()}
     times["peak_memory"] = {name: found.gigabytes for name, found in executions.items()}
     write_json(TIMES_OF_THIS_RUN, times)
     print("\nWhat each model reached\n")
     print(results_table(read_results(results_path())).to_string(index=False))
+    for entry in headlines_table(read_results(results_path())).itertuples(index=False):
+        print(f"\n{entry[0]}: {entry[1]}: {entry[2]} ({entry[3]}; {entry[4]})")
     print("\nHow long each lesson took\n")
     for name, value in times["seconds"].items():
         print(f"  {name:26} {value:7.1f} s")
@@ -260,7 +282,8 @@ def run(only: list[str] | None = None) -> dict[str, Execution]:
         print("\nTrainings beside their recordings\n")
         for line in compare_with_recordings() or ["every one ends where its recording does"]:
             print(f"  {line}")
-    otherwise = {name: unborne_claims(nbformat.read(COPIES / f"{name}.ipynb", as_version=4)) for name in executions}
+    executed = {path.stem: executed_copy(path) for path in all_paths() if path.stem in executions}
+    otherwise = {name: unborne_claims(nbformat.read(copy, as_version=4)) for name, copy in executed.items()}
     if any(otherwise.values()):
         print(
             "\nClaims that did not hold in this run. Each training depends a little on the processor and on "
@@ -294,6 +317,12 @@ def run_times_table() -> str:
 def readme_results() -> str:
     """Return the README's table of results and where they were measured, made of the recorded results alone."""
     table, times = results_table(read_results(RESULTS)), json.loads(RUN_TIMES.read_text())
+    return f"{markdown_table(list(table.columns), table.values.tolist())}\n\n{measured_on(times)}"
+
+
+def headlines() -> str:
+    """Return the table of what the lessons of Part II measured, for README and instructors' guide."""
+    table, times = headlines_table(read_results(RESULTS)), json.loads(RUN_TIMES.read_text())
     return f"{markdown_table(list(table.columns), table.values.tolist())}\n\n{measured_on(times)}"
 
 
@@ -360,7 +389,8 @@ def publish(only: list[str] | None = None) -> None:
     times = json.loads(TIMES_OF_THIS_RUN.read_text())
     if only and (differences := recorded_elsewhere(times)):
         raise SystemExit(f"The other lessons were recorded on another machine: {differences}. Record all of them.")
-    executed = {path: nbformat.read(COPIES / path.name, as_version=4) for path in map(lesson_path, executions)}
+    paths = [path for path in all_paths() if path.stem in executions]
+    executed = {path: nbformat.read(executed_copy(path), as_version=4) for path in paths}
     if any(map(unborne_claims, executed.values())):
         raise SystemExit("The committed outputs must bear out what the lessons claim, so this run is not published.")
     for path, notebook in executed.items():
@@ -371,7 +401,7 @@ def publish(only: list[str] | None = None) -> None:
         recorded = json.loads(RUN_TIMES.read_text())
         for kind in ("seconds", "peak_memory"):
             found = recorded[kind] | times[kind]
-            times[kind] = {path.stem: found[path.stem] for path in lesson_paths() if path.stem in found}
+            times[kind] = {path.stem: found[path.stem] for path in all_paths() if path.stem in found}
         times = recorded | times
     write_json(RUN_TIMES, times)
     if recordings_of_this_run().is_dir():
@@ -383,9 +413,11 @@ def publish(only: list[str] | None = None) -> None:
     write_json(RESULTS, sorted(results, key=lambda entry: entry["lesson"]))
     fill(README, "results", readme_results())
     fill(README, "lessons", lessons_table())
+    fill(README, "headlines", headlines())
     if not only:  # the run folder may lack what the other lessons enter on the scoreboard
         fill(README, "picture", draw_scores())
     fill(INSTRUCTORS, "run-times", run_times_table())
+    fill(INSTRUCTORS, "headlines", headlines())
     # Last, since it predicts from the times that were just recorded.
     print(f"\n{START.stem}", flush=True)
     execute(START)
@@ -396,7 +428,7 @@ def named_lessons(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Read a command whose last words, `only`, are the names of lessons; without them all are meant."""
     parser.add_argument("only", nargs="*", metavar="LESSON", help="such as 02_mlp_baseline; all if none is named")
     arguments = parser.parse_args()
-    names = [path.stem for path in lesson_paths()]
+    names = [path.stem for path in all_paths()]
     if unknown := set(arguments.only) - set(names):
         parser.error(f"no lesson is called {', '.join(sorted(unknown))}. The lessons: {', '.join(names)}")
     return arguments

@@ -19,9 +19,18 @@ LESSONS = [
     "05_error_analysis",
     "06_training_diagnostics",
     "07_train_faster",
+    "08_augmentation",
+    "09_deeper_networks",
+    "10_tuning",
+    "11_can_you_trust_it",
+    "12_data_audit",
+    "13_your_own_photo",
 ]
+PART_TWO = LESSONS[8:]
 # Executed, recorded and tested like lessons, but outside their order and without exercises.
 APPENDICES = ["appendix_b_what_costs_time"]
+# The lab of impossible results: notebooks that students mend, made of solutions as the exercises are.
+LAB_CASES = [f"case_{number}" for number in range(1, 6)]
 
 CLASS_NAMES = [
     "T-shirt/top",

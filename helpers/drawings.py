@@ -746,17 +746,21 @@ def draw_receptive_field(image, masks: dict[str, np.ndarray], *, axes: np.ndarra
         Of Axes.
     """
     if axes is None:
-        axes = plt.subplots(1, len(masks), figsize=(2.9 * len(masks), 3.3))[1]
+        [axes] = plt.subplots(1, len(masks), figsize=(2.9 * len(masks), 3.3), squeeze=False)[1]
     for ax, (name, mask) in zip(axes, masks.items(), strict=True):
         mask = np.asarray(mask)
         ax.imshow(image, cmap="gray", interpolation="nearest")
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+        if not mask.any():  # a unit whose ReLU blocks the way for every image
+            ax.set_title(f"{name}\nno pixel", fontsize=11)
+            ax.set_label(f"One unit of {name} depends on no pixel.")
+            continue
         ax.imshow(np.where(mask, 1.0, np.nan), cmap="Oranges", vmin=0, vmax=1.5, alpha=0.55, interpolation="nearest")
         (top, bottom), (left, right) = ((places.min(), places.max()) for places in np.nonzero(mask))
         size = (right - left + 1, bottom - top + 1)
         ax.add_patch(Rectangle((left - 0.5, top - 0.5), *size, fill=False, edgecolor=ORANGE, linewidth=3))
         ax.set_title(f"{name}\n{size[1]} × {size[0]} pixels", fontsize=11)
-        ax.set(xticks=[], yticks=[])
-        ax.grid(False)
         ax.set_label(f"One unit of {name} depends on {mask.sum()} pixels, in a square of {size[1]} by {size[0]}.")
     return axes
 

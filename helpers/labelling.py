@@ -76,9 +76,9 @@ def after_typing(answers: str, field: str, total: int) -> str:
     return answers
 
 
-def labels_path() -> Path:
+def labels_path(name: str = "your_labels") -> Path:
     """Return the file in which this run keeps the answers of a person."""
-    return config.RUNS_DIR / "your_labels.json"
+    return config.RUNS_DIR / f"{name}.json"
 
 
 def fingerprint(images: torch.Tensor) -> str:
@@ -86,15 +86,15 @@ def fingerprint(images: torch.Tensor) -> str:
     return hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16]
 
 
-def keep_labels(images: torch.Tensor, answers: str, attempt: int) -> None:
+def keep_labels(images: torch.Tensor, answers: str, attempt: int, name: str = "your_labels") -> None:
     """Write the answers so far, one digit per image, and which attempt this is, from 1."""
-    write_json(labels_path(), {"images": fingerprint(images), "attempt": attempt, "answers": answers})
+    write_json(labels_path(name), {"images": fingerprint(images), "attempt": attempt, "answers": answers})
 
 
-def read_labels(images: torch.Tensor) -> tuple[str, int]:
+def read_labels(images: torch.Tensor, name: str = "your_labels") -> tuple[str, int]:
     """Return the answers kept for these images and the attempt; "" and 1 where there is nothing that can be used."""
     try:
-        kept = json.loads(labels_path().read_text(encoding="utf-8"))
+        kept = json.loads(labels_path(name).read_text(encoding="utf-8"))
         answers, attempt = kept["answers"], kept["attempt"]
         fits = kept["images"] == fingerprint(images) and len(answers) <= len(images) and set(answers) <= set(DIGITS)
         return (answers, attempt) if fits and type(attempt) is int and attempt >= 1 else ("", 1)

@@ -173,10 +173,49 @@ def record_result(
         "test_accuracy": round(float(test_accuracy), 4),
         "test_loss": round(float(test_loss), 4),
     }
+    keep_entry(entry, "model")
+    return entry
+
+
+def keep_entry(entry: dict, kind: str) -> None:
+    """Write an entry to the results file of this run, in place of the one of the same lesson and the same `kind`."""
     path = results_path()
-    others = [old for old in read_results(path) if (old["lesson"], old["model"]) != (lesson, model)]
-    entries = sorted([*others, entry], key=lambda old: old["lesson"])
-    write_json(path, entries)
+    key = (entry["lesson"], entry[kind])
+    others = [old for old in read_results(path) if (old["lesson"], old.get(kind)) != key]
+    write_json(path, sorted([*others, entry], key=lambda old: old["lesson"]))
+
+
+def record_headline(lesson: str, headline: str, *, value: float, low: float, high: float, unit: str, how: str) -> dict:
+    """Record the one number that a lesson is about, with its interval; a rerun replaces it.
+
+    Parameters
+    ----------
+    lesson : str
+        Such as "08_augmentation".
+    headline : str
+        What was measured, in words, such as "what shifts add with 200 labels a class".
+    value, low, high : float
+        The number, and the ends of its interval or of its range over the seeds.
+    unit : str
+        Such as "points" or "%".
+    how : str
+        On what it rests: seeds, images, which split, and what kind of interval it is.
+
+    Returns
+    -------
+    dict
+        The entry.
+
+    Raises
+    ------
+    ValueError
+        If the value does not lie within its interval.
+    """
+    value, low, high = (round(float(number), 4) for number in (value, low, high))
+    if not low <= value <= high:
+        raise ValueError(f"{headline}: {value} does not lie within {low} to {high}. Give value, low and high in order.")
+    entry = {"lesson": lesson, "headline": headline, "value": value, "low": low, "high": high, "unit": unit, "how": how}
+    keep_entry(entry, "headline")
     return entry
 
 
@@ -246,7 +285,7 @@ def scores_on_test(names: list[str], images: int) -> pd.DataFrame:
     pd.DataFrame
         Columns name, parameters; accuracy, low and high as fractions, with the 95 % Wilson interval.
     """
-    entries = [entry for entry in read_results(results_path()) if entry["model"] in names]
+    entries = [entry for entry in read_results(results_path()) if entry.get("model") in names]
     rows = []
     for entry in entries:
         interval = binomtest(round(images * entry["test_accuracy"]), images).proportion_ci(method="wilson")
@@ -257,7 +296,7 @@ def scores_on_test(names: list[str], images: int) -> pd.DataFrame:
 
 def results_table(entries: list[dict]) -> pd.DataFrame:
     """Make a table for readers of recorded results: accuracies in percent, one row a model."""
-    table = pd.DataFrame(entries, columns=COLUMNS)
+    table = pd.DataFrame([entry for entry in entries if "model" in entry], columns=COLUMNS)
     return pd.DataFrame(
         {
             "lesson": table["lesson"],
@@ -271,3 +310,19 @@ def results_table(entries: list[dict]) -> pd.DataFrame:
             "test loss": table["test_loss"].map("{:.4f}".format),
         }
     )
+
+
+def headlines_table(entries: list[dict]) -> pd.DataFrame:
+    """Make a table for readers of recorded headlines: one row each, with its interval and what it rests on."""
+    rows = [
+        [
+            entry["lesson"],
+            entry["headline"],
+            f"{entry['value']:.4g} {entry['unit']}",
+            f"{entry['low']:.4g} to {entry['high']:.4g}",
+            entry["how"],
+        ]
+        for entry in entries
+        if "headline" in entry
+    ]
+    return pd.DataFrame(rows, columns=["lesson", "what was measured", "result", "interval", "how"])

@@ -25,6 +25,7 @@ NETWORKS = {
     "04_batchnorm_cnn": ["BatchNormCNN"],
     "06_training_diagnostics": ["SimpleCNN"],
     "07_train_faster": ["FashionCNN"],
+    **{lesson: ["SimpleCNN"] for lesson in config.PART_TWO},
     "appendix_b_what_costs_time": ["FashionCNN"],
 }
 SMALLEST = ["MLP"]

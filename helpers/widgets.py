@@ -108,7 +108,9 @@ def browse_classes(images: torch.Tensor, labels: torch.Tensor, start: str = "Shi
     interact(draw, number=number, page=slider("page", 1, pages, 1))
 
 
-def label_images(images: torch.Tensor, labels: torch.Tensor) -> None:
+def label_images(
+    images: torch.Tensor, labels: torch.Tensor, *, name: str = "your_labels", at_the_end: str | None = None
+) -> None:
     """Let a person label images, by buttons or by typing digits, and show at the end how well it went.
 
     Every answer is kept at once in `runs/…/your_labels.json`, so that a restart loses nothing. The first attempt goes
@@ -120,9 +122,13 @@ def label_images(images: torch.Tensor, labels: torch.Tensor) -> None:
         uint8, (N, 1, 28, 28).
     labels : torch.Tensor
         int64, (N,). Not shown before the last image has its answer.
+    name : str
+        Of the file, without its ending, if these are other images than those of lesson 01.
+    at_the_end : str, optional
+        Markdown that is shown in place of the result; then nothing goes on the scoreboard.
     """
     total = len(images)
-    kept_answers, kept_attempt = read_labels(images)
+    kept_answers, kept_attempt = read_labels(images, name)
     state = {"answers": kept_answers, "attempt": kept_attempt}
 
     place, picture, result = HTML(), HTML(), Output()
@@ -149,12 +155,16 @@ def label_images(images: torch.Tensor, labels: torch.Tensor) -> None:
         if answers == state["answers"]:
             return
         state["answers"] = answers
-        keep_labels(images, answers, state["attempt"])
+        keep_labels(images, answers, state["attempt"], name)
         show()
         if len(answers) == total:
             show_result()
 
     def show_result():
+        if at_the_end is not None:
+            with result:
+                display(Markdown(at_the_end))
+            return
         truth, answers = labels.numpy(), np.array([int(digit) for digit in state["answers"]])
         if state["attempt"] == 1:
             record_score("you", int((truth == answers).sum()), total)

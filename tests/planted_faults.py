@@ -331,8 +331,8 @@ FAULTS = [
     Fault(
         "results kept by model alone",
         "results.py",
-        '(old["lesson"], old["model"]) != (lesson, model)',
-        'old["model"] != model',
+        '(old["lesson"], old.get(kind)) != key',
+        "old.get(kind) != key[1]",
         "test_results.py::test_the_same_model_in_two_lessons_and_two_models_of_a_lesson_all_stay",
     ),
     Fault(

@@ -32,8 +32,8 @@ from helpers import config
 
 # A widget answers far sooner; a busy machine may take its time, a broken widget never answers.
 ANSWER_LIMIT = 3.0
-NOTEBOOKS = [series.START, *series.lesson_paths(), *exercises.solution_paths()]
-NOTEBOOKS += [exercises.EXERCISES / path.name for path in exercises.solution_paths()]
+NOTEBOOKS = [series.START, *series.all_paths(), *exercises.solution_paths()]
+NOTEBOOKS += map(exercises.student_path, [*exercises.solution_paths(), *series.case_paths()])
 PAGES = [*NOTEBOOKS, *config.ROOT.glob("*.md"), *config.ROOT.glob("[!.]*/README.md")]
 READY = "Python 3 (ipykernel) | Idle"  # JupyterLab's status bar
 

@@ -252,6 +252,11 @@ def test_a_receptive_field_is_framed_and_measured():
     assert "15 pixels, in a square of 3 by 5" in first.get_label()
 
 
+def test_a_unit_that_depends_on_no_pixel_is_drawn_all_the_same():
+    [ax] = drawings.draw_receptive_field(np.zeros((10, 12)), {"dead": np.zeros((10, 12), bool)})
+    assert ax.get_title() == "dead\nno pixel" and not ax.patches and "no pixel" in ax.get_label()
+
+
 def test_no_arrow_leads_back_from_the_test_images(ax):
     drawings.draw_door(50, 20, 10, ax=ax)
     arrows = [text for text in ax.texts if getattr(text, "arrow_patch", None)]

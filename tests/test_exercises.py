@@ -18,8 +18,10 @@ from helpers import config
 
 SOLUTIONS = exercises.solution_paths()
 NAMES = [path.stem for path in SOLUTIONS]
+LAB = series.case_paths()
 SOLUTION = r"### BEGIN SOLUTION\n(.*?)### END SOLUTION"
 each_solution = pytest.mark.parametrize("path", SOLUTIONS, ids=NAMES)
+each_of_all = pytest.mark.parametrize("path", [*SOLUTIONS, *LAB], ids=[*NAMES, *config.LAB_CASES])
 
 
 def read(path):
@@ -51,22 +53,21 @@ def solution_lines(cell):
 
 def test_every_lesson_has_its_exercises():
     assert NAMES == config.LESSONS
-    assert all((exercises.EXERCISES / f"{name}.ipynb").is_file() for name in NAMES)
+    assert all(exercises.student_path(path).is_file() for path in [*SOLUTIONS, *LAB])
 
 
-@each_solution
+@each_of_all
 def test_exercises_are_what_the_solutions_give(path):
-    if CHANGED is None or CHANGED & {path, exercises.EXERCISES / path.name}:
+    if CHANGED is None or CHANGED & {path, exercises.student_path(path)}:
         pytest.skip(f"{path.name} differs from the last commit, or git does not know; looked at when it is committed")
-    expected = nbformat.writes(exercises.student_version(read(path)))
-    assert (exercises.EXERCISES / path.name).read_text(encoding="utf-8").rstrip("\n") == expected.rstrip("\n"), (
-        "run make exercises"
-    )
+    expected = nbformat.writes(exercises.student_notebook(path))
+    committed = exercises.student_path(path).read_text(encoding="utf-8")
+    assert committed.rstrip("\n") == expected.rstrip("\n"), "run make exercises"
 
 
-@each_solution
+@each_of_all
 def test_no_solution_leaks_into_the_exercises(path):
-    solution, exercise = read(path), read(exercises.EXERCISES / path.name)
+    solution, exercise = read(path), read(exercises.student_path(path))
     text = "\n".join(cell.source for cell in exercise.cells)
     # A repaired function shares lines with the broken one, which the student sees.
     shown = "\n".join(without_solution(cell) for cell in exercises.before_answers(solution))
@@ -96,7 +97,7 @@ def test_an_exercise_has_its_form(path):
     assert f"(exercises/{path.name})" in lesson.cells[-1].source
 
 
-@each_solution
+@each_of_all
 def test_the_committed_solutions_were_run_and_belong_to_their_code(path):
     notebook = read(path)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -166,10 +167,10 @@ def test_nbgrader_gives_full_marks_and_none(course, student):
             assert notebook.score == (points if student == "full" else 0), notebook.name
 
 
-@each_solution
+@each_of_all
 def test_a_blank_exercise_fails_in_its_checks_alone(path, monkeypatch, capsys):
-    notebook = read(exercises.EXERCISES / path.name)
-    monkeypatch.chdir(exercises.EXERCISES)
+    notebook = read(exercises.student_path(path))
+    monkeypatch.chdir(exercises.student_path(path).parent)
     # In this process, which has imported PyTorch already.
     shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
     failed = {}

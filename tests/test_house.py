@@ -13,6 +13,7 @@ HELPERS = sorted((config.ROOT / "helpers").rglob("*.py"))
 NOTEBOOKS = [config.NOTEBOOKS_DIR / "00_start_here.ipynb"]
 NOTEBOOKS += [config.NOTEBOOKS_DIR / f"{name}.ipynb" for name in config.APPENDICES]
 NOTEBOOKS += [config.NOTEBOOKS_DIR / part / f"{name}.ipynb" for name in config.LESSONS for part in ("", "solutions")]
+NOTEBOOKS += [config.NOTEBOOKS_DIR / "impossible" / "solutions" / f"{name}.ipynb" for name in config.LAB_CASES]
 
 
 def imported_by(source):

@@ -16,8 +16,11 @@ from helpers.results import COLUMNS, read_results
 LESSONS = series.lesson_paths()  # with the appendices
 NAMES = [path.stem for path in LESSONS]
 NUMBERED = [series.lesson_path(name) for name in config.LESSONS]
-EXECUTED = [series.START, *LESSONS, *exercises.solution_paths()]
-ALL = [*EXECUTED, *(exercises.EXERCISES / path.name for path in NUMBERED)]
+MODELS = [entry for entry in read_results(series.RESULTS) if "model" in entry]
+HEADLINES = [entry for entry in read_results(series.RESULTS) if "headline" in entry]
+LAB = [series.LAB_START, *series.case_paths()]
+EXECUTED = [series.START, *LESSONS, *exercises.solution_paths(), *LAB]
+ALL = [*EXECUTED, *map(exercises.student_path, [*exercises.solution_paths(), *series.case_paths()])]
 
 
 def read(path):
@@ -207,8 +210,18 @@ def test_every_lesson_that_records_a_model_is_among_the_recorded_results():
     recording = {
         path.stem for path in LESSONS if any("record_result(" in cell.source for cell in code_cells(read(path)))
     }
-    assert {entry["lesson"] for entry in read_results(series.RESULTS)} == recording
+    assert {entry["lesson"] for entry in MODELS} == recording
     assert len(recording) >= 5
+
+
+def test_every_lesson_of_part_two_records_its_headline_with_an_interval():
+    recording = {
+        path.stem for path in LESSONS if any("record_headline(" in cell.source for cell in code_cells(read(path)))
+    }
+    assert {entry["lesson"] for entry in HEADLINES} == recording == set(config.PART_TWO)
+    for entry in HEADLINES:
+        assert entry["low"] <= entry["value"] <= entry["high"] and entry["low"] < entry["high"]
+        assert re.search(r"seeds|draws|repetitions|Wilson|bootstrap", entry["how"])
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=NAMES)
@@ -220,13 +233,13 @@ def test_the_committed_outputs_bear_out_every_claim(path):
 
 
 def test_results_have_the_promised_fields():
-    for entry in read_results(series.RESULTS):
+    for entry in MODELS:
         assert list(entry) == COLUMNS
         assert 0 < entry["validation_accuracy"] < 1 and 0 < entry["test_accuracy"] < 1
         assert entry["train_images"] == (45_000 if entry["lesson"].startswith("06") else 50_000)
 
 
-@pytest.mark.parametrize("entry", read_results(series.RESULTS), ids=lambda entry: entry["model"])
+@pytest.mark.parametrize("entry", MODELS, ids=lambda entry: entry["model"])
 def test_recorded_results_stand_in_the_outputs_of_their_lesson(entry):
     outputs = json.dumps(
         [cell.outputs for cell in code_cells(read(config.NOTEBOOKS_DIR / f"{entry['lesson']}.ipynb"))],
@@ -240,6 +253,8 @@ def test_the_readme_says_what_was_recorded():
     readme = series.README.read_text(encoding="utf-8")
     assert series.between(readme, "results", f"\n{series.readme_results()}\n") == readme
     assert series.between(readme, "lessons", f"\n{series.lessons_table()}\n") == readme
+    assert "<!--headlines-->" in readme
+    assert series.between(readme, "headlines", f"\n{series.headlines()}\n") == readme
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=NAMES)
@@ -250,7 +265,7 @@ def test_the_run_time_in_a_lesson_is_the_recorded_one(path):
 
 def test_the_memory_of_every_lesson_is_recorded():
     gigabytes = json.loads(series.RUN_TIMES.read_text())["peak_memory"]
-    assert sorted(gigabytes) == NAMES
+    assert sorted(gigabytes) == sorted([*NAMES, *(path.stem for path in LAB)])
     assert min(gigabytes.values()) > 0
 
 

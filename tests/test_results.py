@@ -174,3 +174,25 @@ def test_scores_on_the_test_set_come_with_their_intervals_and_from_the_worst_to_
     assert table["name"].tolist() == ["MLP", "FashionNet"] and table["accuracy"].tolist() == [0.9, 0.92]
     assert table.loc[0, ["low", "high"]].tolist() == pytest.approx([0.8798, 0.9171], abs=1e-4)  # Wilson, by hand
     assert np.isnan(results.scores_on_test(["unknown"], images=10)["high"].max())
+
+
+HEADLINE = {"value": 2.1, "low": 1.4, "high": 2.9, "unit": "points", "how": "3 seeds"}
+
+
+def test_a_headline_stands_beside_the_models_and_a_rerun_replaces_it(home):
+    results.record_headline("08_augmentation", "what shifts add", **HEADLINE)
+    results.record_headline("08_augmentation", "what shifts add", **HEADLINE | {"value": 2.2})
+    record()
+    entries = results.read_results(results.results_path())
+    assert [entry["lesson"] for entry in entries] == ["02_mlp_baseline", "08_augmentation"]
+    assert entries[1]["value"] == 2.2 and list(results.results_table(entries)["model"]) == ["MLP"]
+    assert results.scores_on_test(["MLP"], 10_000)["name"].tolist() == ["MLP"]
+    [row] = results.headlines_table(entries).values.tolist()
+    assert row == ["08_augmentation", "what shifts add", "2.2 points", "1.4 to 2.9", "3 seeds"]
+
+
+@pytest.mark.parametrize("value", [1.0, 3.0])
+def test_a_headline_outside_its_interval_is_refused(home, value):
+    with pytest.raises(ValueError, match=r"within 1\.4 to 2\.9"):
+        results.record_headline("08_augmentation", "what shifts add", **HEADLINE | {"value": value})
+    assert not results.results_path().exists()

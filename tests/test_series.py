@@ -17,6 +17,8 @@ from build_tools import series
 from helpers.results import COLUMNS
 
 ENTRY = dict(zip(COLUMNS, ["02_x", "MLP", 535818, 50000, 12, 21.4, 0.9039, 0.8954, 0.3127], strict=True))
+HEADLINE = {"lesson": "08_y", "headline": "what shifts add", "value": 2.1, "low": 1.4, "high": 2.9, "unit": "points"}
+HEADLINE["how"] = "3 seeds"
 
 
 @pytest.fixture
@@ -28,6 +30,7 @@ def lessons(tmp_path, monkeypatch):
     monkeypatch.setattr(series.config, "RUNS_DIR", tmp_path / "runs")
     monkeypatch.setattr(series.config, "LESSONS", [])
     monkeypatch.setattr(series.config, "APPENDICES", [])
+    monkeypatch.setattr(series.config, "LAB_CASES", [])
     monkeypatch.setattr(series.config, "FAST", False)
     monkeypatch.setattr(series, "COPIES", tmp_path / "runs" / "notebooks")
     monkeypatch.setattr(series, "TIMES_OF_THIS_RUN", tmp_path / "runs" / "run_times.json")
@@ -52,23 +55,27 @@ def lessons(tmp_path, monkeypatch):
 
 
 def test_publishing_writes_outputs_run_times_results_and_readme(lessons, tmp_path, capsys):
-    save = f"import json, pathlib; pathlib.Path(r'{tmp_path}/runs/results.json').write_text(json.dumps([{ENTRY}]))"
+    file = f"pathlib.Path(r'{tmp_path}/runs/results.json')"
+    save = f"import json, pathlib; {file}.write_text(json.dumps([{ENTRY}, {HEADLINE}]))"
     path = lessons("01_first", "print(1 + 1)", save)
     show = "import json; recorded = json.load(open('run_times.json'))"
     start = lessons("00_start_here", show, "print(list(recorded['seconds']), recorded['steps_per_second'])")
     series.README.write_text(
         "before <!--picture--><!--/picture--><!--lessons--><!--/lessons--> <!--results-->old<!--/results--> after"
     )
-    series.INSTRUCTORS.write_text("before <!--run-times-->old<!--/run-times--> after")
+    series.README.write_text(series.README.read_text() + "<!--headlines-->old<!--/headlines-->")
+    series.INSTRUCTORS.write_text(
+        "before <!--run-times-->old<!--/run-times--> <!--headlines-->old<!--/headlines--> after"
+    )
     series.COPIES.mkdir(parents=True)
     series.publish()
     notebook = nbformat.read(path, as_version=4)
     assert notebook.cells[1].outputs[0].text == "2\n"
     assert notebook.metadata["series"]["code_sha256"] == series.code_hash(notebook)
     assert "<!--run-time-->about 10 seconds<!--/run-time-->" in notebook.cells[0].source
-    assert json.loads(series.RESULTS.read_text()) == [ENTRY]
+    assert json.loads(series.RESULTS.read_text()) == [ENTRY, HEADLINE]
     readme = series.README.read_text()
-    assert readme.startswith("before") and readme.endswith("after") and "old" not in readme
+    assert readme.startswith("before") and " after<!--headlines-->" in readme and "old" not in readme
     assert "| 02_x | MLP | 535,818 | 50,000 | 12 | 21 | 90.39% | 89.54% | 0.3127 |" in readme
     assert "| [Title](notebooks/01_first.ipynb) | Why? | – | 10 seconds | – |" in readme
     shown = re.search(r"!\[(The scoreboard.*people 1,000 images: 83.5.*)\]\(notebooks/scoreboard.svg\)", readme)
@@ -76,6 +83,8 @@ def test_publishing_writes_outputs_run_times_results_and_readme(lessons, tmp_pat
     assert "cell  1 of 2  print(1 + 1)" in capsys.readouterr().out
     guide = series.INSTRUCTORS.read_text()
     assert guide.startswith("before") and guide.endswith("after") and "old" not in guide
+    for text in (readme, guide):
+        assert "| 08_y | what shifts add | 2.1 points | 1.4 to 2.9 | 3 seeds |" in text
     memory = json.loads(series.RUN_TIMES.read_text())["peak_memory"]["01_first"]
     assert f"| 01_first | about 10 seconds | {memory:.1f} GB |" in guide and "02_x" not in guide
     # The start page is executed last, so it already sees the times of this run, and it is no lesson.
@@ -141,6 +150,7 @@ def test_the_instructors_guide_says_what_was_recorded():
     guide = series.INSTRUCTORS.read_text(encoding="utf-8")
     assert "<!--run-times-->" in guide
     assert series.between(guide, "run-times", f"\n{series.run_times_table()}\n") == guide
+    assert "<!--headlines-->" in guide and series.between(guide, "headlines", f"\n{series.headlines()}\n") == guide
 
 
 def test_a_failing_cell_ends_the_run_with_its_error_and_keeps_the_copy(lessons):

@@ -1,0 +1,134 @@
+"""Wrong answers to the exercises of lesson 10, each with a part of the hint that fits it."""
+
+import numpy as np
+
+
+def named(name, function):
+    """Give a function the name of its mistake."""
+    function.__name__ = name
+    return function
+
+
+RATES = {
+    "evenly": (lambda rng, low, high, n: rng.uniform(low, high, n), "which quantity has to be drawn evenly"),
+    "still_logarithms": (lambda rng, low, high, n: rng.uniform(np.log10(low), np.log10(high), n), "still logarithms"),
+    "two_bases": (lambda rng, low, high, n: 10 ** rng.uniform(np.log(low), np.log(high), n), "the same base"),
+    "one_for_all": (
+        lambda rng, low, high, n: np.full(n, np.exp(rng.uniform(np.log(low), np.log(high)))),
+        "its own draw",
+    ),
+    "a_single_rate": (lambda rng, low, high, n: np.exp(rng.uniform(np.log(low), np.log(high))), "not the same one"),
+    "a_grid": (lambda rng, low, high, n: np.linspace(low, high, n), "which quantity has to be drawn evenly"),
+    "generator_of_its_own": (
+        lambda rng, low, high, n: np.exp(np.random.default_rng().uniform(np.log(low), np.log(high), n)),
+        "the one that is passed in",
+    ),
+}
+
+
+def explained(table, names, ddof=0):
+    return table.groupby(names)["accuracy"].mean().var(ddof=ddof)
+
+
+def pair_by(rule):
+    """Answer with a wrong rule for what both, the first, the second and all trials vary."""
+
+    def pair_share(table, first, second):
+        parts = explained(table, [first, second]), explained(table, first), explained(table, second)
+        return rule(*parts, table["accuracy"].var(ddof=0))
+
+    return pair_share
+
+
+PAIRS = {
+    "all_of_the_pair": (pair_by(lambda both, one, two, total: both / total), "by itself"),
+    "first_alone_taken_away": (pair_by(lambda both, one, two, total: (both - one) / total), "not only the first"),
+    "no_share": (pair_by(lambda both, one, two, total: both - one - two), "share of which variance"),
+    "the_two_alone": (pair_by(lambda both, one, two, total: (one + two) / total), "beyond them"),
+    "luck_counted_too": (pair_by(lambda both, one, two, total: 1 - (one + two) / total), "counts luck too"),
+    "luck": (pair_by(lambda both, one, two, total: 1 - both / total), "not even the pair explains"),
+    "wrong_sign": (pair_by(lambda both, one, two, total: (one + two - both) / total), "the sign"),
+    "other_variance": (
+        lambda table, a, b: (
+            (explained(table, [a, b], 1) - explained(table, a, 1) - explained(table, b, 1)) / table["accuracy"].var()
+        ),
+        "var(ddof=0)",
+    ),
+}
+
+
+def plan_by(better=True, at=lambda curves, rung: curves[:, rung - 1], odd=1, count="new"):
+    """Halve with single steps replaced by wrong ones."""
+
+    def halve(curves, rungs):
+        running, spent, before, last = list(range(len(curves))), 0, 0, curves.shape[1]
+        for rung in rungs:
+            spent += len(running) * (rung if count == "from the start" else rung - before)
+            before = rung
+            running.sort(key=lambda trial, rung=rung: at(curves, rung)[trial], reverse=better)
+            running = running[: (len(running) + odd) // 2]
+        if count != "no end":
+            spent += len(running) * (last if count == "from the start" else last - before)
+        spent = {"all": curves.size, "survivors": len(running) * last}.get(count, spent)
+        return max(running, key=lambda trial: curves[trial, -1]), spent
+
+    return halve
+
+
+HALVES = {
+    "all_run_to_the_end": (plan_by(count="all"), "who stops, and when"),
+    "smaller_half": (plan_by(odd=0), "the larger half goes on"),
+    "begun_again": (plan_by(count="from the start"), "does not begin again"),
+    "stopped_ones_are_free": (plan_by(count="survivors"), "have trained too"),
+    "last_part_forgotten": (plan_by(count="no end"), "after the last rung"),
+    "worse_half": (plan_by(better=False), "which half is yours"),
+    "looks_ahead": (plan_by(at=lambda curves, rung: curves[:, -1]), "nobody knows yet"),
+    "winner_alone": (lambda curves, rungs: 3, "return the winner, then the epochs"),
+}
+
+
+def ledger_by(is_done=("complete", "pruned"), lost=None, twice=None, done=None):
+    """Count tickets with single rules replaced by wrong ones."""
+
+    def ledger(log, number):
+        states = {ticket: [state for one, state in log if one == ticket] for ticket in range(number)}
+        ended = {ticket: sum(state in is_done for state in found) for ticket, found in states.items()}
+        alive = {ticket: {"running", "waiting"} & set(found) for ticket, found in states.items()}
+        return {
+            "done": done(log) if done else [ticket for ticket in states if ended[ticket]],
+            "lost": [t for t in states if (lost(states[t], ended[t]) if lost else not ended[t] and not alive[t])],
+            "twice": [t for t in states if (twice(states[t]) if twice else ended[t] > 1)],
+        }
+
+    return ledger
+
+
+LEDGERS = {
+    "trials_counted": (
+        ledger_by(done=lambda log: sorted(t for t, state in log if state in ("complete", "pruned"))),
+        "a ticket counts once",
+    ),
+    "pruned_is_not_done": (ledger_by(is_done=("complete",)), "a pruned trial is done too"),
+    "running_is_done": (ledger_by(is_done=("complete", "pruned", "running", "waiting")), "which states mean"),
+    "every_failure_is_lost": (ledger_by(lost=lambda found, ended: "failed" in found), "may have been done again"),
+    "running_is_lost": (ledger_by(lost=lambda found, ended: not ended), "may still come"),
+    "no_trial_is_not_lost": (
+        ledger_by(lost=lambda found, ended: bool(found) and not ended and not {"running", "waiting"} & set(found)),
+        "not in the log at all",
+    ),
+    "tried_twice": (ledger_by(twice=lambda found: len(found) > 1), "is not done twice"),
+    "two_lists": (lambda log, number: ([], []), "exactly these three keys"),
+}
+
+PLANS = {
+    "same_images_do_both": (lambda: (3000, 3000), "no image may do both"),
+    "none_is_fresh": (lambda: (3000, 0), "nobody knows what the winner is worth"),
+    "few_choose": (lambda: (500, 2500), "promises too much"),
+    "few_are_fresh": (lambda: (2400, 600), "solve the formula for m"),
+    "one_number": (lambda: 1300, "the images that choose, then the fresh"),
+}
+TABLES = {"draw_rates": RATES, "pair_share": PAIRS, "halve": HALVES, "ledger": LEDGERS, "plan": PLANS}
+WRONG = {
+    check: [(named(name, function), hint) for name, (function, hint) in table.items()]
+    for check, table in TABLES.items()
+}
