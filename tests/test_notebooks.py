@@ -102,7 +102,7 @@ def test_a_notebook_is_small_and_its_metadata_is_plain(path):
     assert set(notebook.metadata) == {"kernelspec", "language_info", "series"}
     allowed = {"nbval-check-output", "nbval-ignore-output", "nbval-skip", "raises-exception"}
     for cell in notebook.cells:
-        of_its_kind = "nbgrader" if path.parent == exercises.SOLUTIONS else "slideshow"
+        of_its_kind = "nbgrader" if path.parent.name == "solutions" else "slideshow"
         assert set(cell.metadata) <= {"tags", "jupyter", of_its_kind}
         assert cell.metadata.get("jupyter", {"source_hidden": True}) == {"source_hidden": True}
         assert set(cell.metadata.get("tags", [])) <= allowed
