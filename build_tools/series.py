@@ -34,6 +34,8 @@ from helpers.replay import RECORDINGS, compare_with_recordings, recordings_of_th
 from helpers.results import (
     OTHERWISE,
     headlines_table,
+    read_entries,
+    read_headlines,
     read_results,
     results_path,
     results_table,
@@ -271,7 +273,7 @@ def run(only: list[str] | None = None) -> dict[str, Execution]:
     write_json(TIMES_OF_THIS_RUN, times)
     print("\nWhat each model reached\n")
     print(results_table(read_results(results_path())).to_string(index=False))
-    for entry in headlines_table(read_results(results_path())).itertuples(index=False):
+    for entry in headlines_table(read_headlines(results_path())).itertuples(index=False):
         print(f"\n{entry[0]}: {entry[1]}: {entry[2]} ({entry[3]}; {entry[4]})")
     print("\nHow long each lesson took\n")
     for name, value in times["seconds"].items():
@@ -322,7 +324,7 @@ def readme_results() -> str:
 
 def headlines() -> str:
     """Return the table of what the lessons of Part II measured, for README and instructors' guide."""
-    table, times = headlines_table(read_results(RESULTS)), json.loads(RUN_TIMES.read_text())
+    table, times = headlines_table(read_headlines(RESULTS)), json.loads(RUN_TIMES.read_text())
     return f"{markdown_table(list(table.columns), table.values.tolist())}\n\n{measured_on(times)}"
 
 
@@ -406,9 +408,9 @@ def publish(only: list[str] | None = None) -> None:
     write_json(RUN_TIMES, times)
     if recordings_of_this_run().is_dir():
         shutil.copytree(recordings_of_this_run(), RECORDINGS, dirs_exist_ok=True)
-    results = read_results(results_path())
+    results = read_entries(results_path())
     if only:
-        others = [entry for entry in read_results(RESULTS) if entry["lesson"] not in only]
+        others = [entry for entry in read_entries(RESULTS) if entry["lesson"] not in only]
         results = [*others, *(entry for entry in results if entry["lesson"] in only)]
     write_json(RESULTS, sorted(results, key=lambda entry: entry["lesson"]))
     fill(README, "results", readme_results())

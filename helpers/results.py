@@ -121,9 +121,19 @@ def results_path() -> Path:
     return config.RUNS_DIR / "results.json"
 
 
-def read_results(path: Path) -> list[dict]:
-    """Read recorded results; an empty list if there are none yet."""
+def read_entries(path: Path) -> list[dict]:
+    """Read all that a file of results or scores holds; an empty list if there is none yet."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def read_results(path: Path) -> list[dict]:
+    """Read what models reached, as `record_result` kept it; an empty list if there is nothing yet."""
+    return [entry for entry in read_entries(path) if "model" in entry]
+
+
+def read_headlines(path: Path) -> list[dict]:
+    """Read what lessons measured, as `record_headline` kept it; an empty list if there is nothing yet."""
+    return [entry for entry in read_entries(path) if "headline" in entry]
 
 
 def record_result(
@@ -181,7 +191,7 @@ def keep_entry(entry: dict, kind: str) -> None:
     """Write an entry to the results file of this run, in place of the one of the same lesson and the same `kind`."""
     path = results_path()
     key = (entry["lesson"], entry[kind])
-    others = [old for old in read_results(path) if (old["lesson"], old.get(kind)) != key]
+    others = [old for old in read_entries(path) if (old["lesson"], old.get(kind)) != key]
     write_json(path, sorted([*others, entry], key=lambda old: old["lesson"]))
 
 
@@ -247,7 +257,7 @@ def record_score(name: str, right: int, images: int) -> None:
     right, images = int(right), int(images)
     if not 0 <= right <= images or images == 0:
         raise ValueError(f"{name}: {right} of {images} images cannot be right. Give counts, not an accuracy.")
-    others = [old for old in read_results(scores_path()) if old["name"] != name]
+    others = [old for old in read_entries(scores_path()) if old["name"] != name]
     write_json(scores_path(), [*others, {"name": name, "right": right, "images": images}])
 
 
@@ -259,7 +269,7 @@ def scoreboard() -> pd.DataFrame:
     pd.DataFrame
         Columns name, right, images; accuracy, low and high as fractions, with the 95 % Wilson interval.
     """
-    table = pd.DataFrame([PEOPLE, *read_results(scores_path())])
+    table = pd.DataFrame([PEOPLE, *read_entries(scores_path())])
     intervals = [
         binomtest(right, images).proportion_ci(method="wilson")
         for right, images in zip(table["right"], table["images"], strict=True)
@@ -285,7 +295,7 @@ def scores_on_test(names: list[str], images: int) -> pd.DataFrame:
     pd.DataFrame
         Columns name, parameters; accuracy, low and high as fractions, with the 95 % Wilson interval.
     """
-    entries = [entry for entry in read_results(results_path()) if entry.get("model") in names]
+    entries = [entry for entry in read_results(results_path()) if entry["model"] in names]
     rows = []
     for entry in entries:
         interval = binomtest(round(images * entry["test_accuracy"]), images).proportion_ci(method="wilson")
@@ -296,7 +306,7 @@ def scores_on_test(names: list[str], images: int) -> pd.DataFrame:
 
 def results_table(entries: list[dict]) -> pd.DataFrame:
     """Make a table for readers of recorded results: accuracies in percent, one row a model."""
-    table = pd.DataFrame([entry for entry in entries if "model" in entry], columns=COLUMNS)
+    table = pd.DataFrame(entries, columns=COLUMNS)
     return pd.DataFrame(
         {
             "lesson": table["lesson"],
@@ -318,11 +328,10 @@ def headlines_table(entries: list[dict]) -> pd.DataFrame:
         [
             entry["lesson"],
             entry["headline"],
-            f"{entry['value']:.4g} {entry['unit']}",
-            f"{entry['low']:.4g} to {entry['high']:.4g}",
+            f"{entry['value']:.1f} {entry['unit']}",
+            f"{entry['low']:.1f} to {entry['high']:.1f}",
             entry["how"],
         ]
         for entry in entries
-        if "headline" in entry
     ]
     return pd.DataFrame(rows, columns=["lesson", "what was measured", "result", "interval", "how"])

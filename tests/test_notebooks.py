@@ -11,13 +11,12 @@ from committed import CHANGED, git
 
 from build_tools import exercises, series
 from helpers import config
-from helpers.results import COLUMNS, read_results
+from helpers.results import COLUMNS, read_headlines, read_results
 
 LESSONS = series.lesson_paths()  # with the appendices
 NAMES = [path.stem for path in LESSONS]
 NUMBERED = [series.lesson_path(name) for name in config.LESSONS]
-MODELS = [entry for entry in read_results(series.RESULTS) if "model" in entry]
-HEADLINES = [entry for entry in read_results(series.RESULTS) if "headline" in entry]
+MODELS, HEADLINES = read_results(series.RESULTS), read_headlines(series.RESULTS)
 LAB = [series.LAB_START, *series.case_paths()]
 EXECUTED = [series.START, *LESSONS, *exercises.solution_paths(), *LAB]
 ALL = [*EXECUTED, *map(exercises.student_path, [*exercises.solution_paths(), *series.case_paths()])]
