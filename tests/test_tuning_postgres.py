@@ -87,19 +87,22 @@ def worker(study, **changes):
     return subprocess.Popen(command, cwd=config.ROOT, env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def freeze_in_a_trial(process, study, seconds=30):
-    """Stop a process so that it certainly has a trial under way, and return the ticket of that trial."""
+def freeze_in_a_trial(processes, study, seconds=120):
+    """Stop one of the processes so that it certainly has a trial under way; return it and the ticket of that trial."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        assert process.poll() is None, "the worker ended too early"
-        process.send_signal(signal.SIGSTOP)
-        table = tuning.tickets(study)
-        mine = table[(table["state"] == "running") & table["worker"].str.endswith(f":{process.pid}")]
-        if len(mine) and study.trials[mine["trial"].iloc[0]].params.keys() == tuning.SPACE.keys():
-            return int(mine["ticket"].iloc[0])
-        process.send_signal(signal.SIGCONT)
         time.sleep(0.05)
-    raise AssertionError("the worker never had a trial under way")
+        for process in processes:
+            assert process.poll() is None, "the worker ended too early"
+            if not tuning.tickets(study)["worker"].str.endswith(f":{process.pid}").any():
+                continue  # it is still starting, and to stop it again and again would only make it slower
+            process.send_signal(signal.SIGSTOP)
+            table = tuning.tickets(study)
+            mine = table[(table["state"] == "running") & table["worker"].str.endswith(f":{process.pid}")]
+            if len(mine) and study.trials[mine["trial"].iloc[0]].params.keys() == tuning.SPACE.keys():
+                return process, int(mine["ticket"].iloc[0])
+            process.send_signal(signal.SIGCONT)
+    raise AssertionError("no worker ever had a trial under way")
 
 
 def settings_tried(study, ticket):
@@ -129,11 +132,12 @@ def test_a_worker_killed_in_the_middle_of_a_trial_loses_none_and_none_counts_twi
     study = tuning.start("killed", trials, storage)
     processes = [worker("killed"), worker("killed")]
     try:
-        ticket = freeze_in_a_trial(processes[0], study)
-        processes[0].kill()
-        processes[0].wait()
-        assert processes[1].wait(timeout=60) == 0
-        said = processes[1].stdout.read()
+        killed, ticket = freeze_in_a_trial(processes, study)
+        killed.kill()
+        killed.wait()
+        [other] = [process for process in processes if process is not killed]
+        assert other.wait(timeout=180) == 0
+        said = other.stdout.read()
     finally:
         kill(processes)
     assert_each_counts_once(study, trials)
@@ -141,7 +145,7 @@ def test_a_worker_killed_in_the_middle_of_a_trial_loses_none_and_none_counts_twi
     assert first == second  # the same trial, not another in its place
     table = tuning.tickets(study).set_index("ticket")
     assert table.loc[ticket, "tries"] == 2
-    assert table.loc[ticket, "worker"].endswith(f":{processes[1].pid}")
+    assert table.loc[ticket, "worker"].endswith(f":{other.pid}")
     assert f"{trials} trials" in said and "begun again" in said
 
 
@@ -150,11 +154,11 @@ def test_a_worker_that_was_only_asleep_is_told_and_its_trial_counts_once(storage
     study = tuning.start("asleep", 6, storage)
     processes = [worker("asleep")]
     try:
-        ticket = freeze_in_a_trial(processes[0], study)
+        _, ticket = freeze_in_a_trial(processes, study)
         time.sleep(4.2)  # longer than three heartbeats
         tuning.optuna.storages.fail_stale_trials(study)
         processes[0].send_signal(signal.SIGCONT)
-        assert processes[0].wait(timeout=60) == 0
+        assert processes[0].wait(timeout=180) == 0
         assert "silent for too long" in processes[0].stdout.read()
     finally:
         kill(processes)
