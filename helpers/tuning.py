@@ -473,7 +473,7 @@ def begin_worker(study: optuna.Study, storage: optuna.storages.RDBStorage) -> su
 
 
 def kill_in_a_trial(worker: subprocess.Popen, study: optuna.Study, after: int, patience: int = 120) -> None:
-    """Kill a process as soon as so many trials of a study are done and another one is running.
+    """Kill a process as soon as so many trials of a study are done and it has put its name to another one.
 
     Raises
     ------
@@ -482,8 +482,9 @@ def kill_in_a_trial(worker: subprocess.Popen, study: optuna.Study, after: int, p
     """
     end = time.monotonic() + patience
     while time.monotonic() < end and worker.poll() is None:
-        states = tickets(study)["state"]
-        if states.isin(["complete", "pruned"]).sum() >= after and "running" in list(states):
+        table = tickets(study)
+        running = table["state"].eq("running") & table["worker"].ne("")
+        if table["state"].isin(["complete", "pruned"]).sum() >= after and running.any():
             break
         time.sleep(0.05)
     else:

@@ -244,10 +244,12 @@ def plot_tries(study: optuna.Study, *, ax: Axes | None = None) -> Axes:
     ax = ax or plt.gca()
     trials = [t for t in study.trials if "ticket" in t.user_attrs and t.datetime_start and t.datetime_complete]
     begin = min(trial.datetime_start for trial in trials)
-    workers = list(dict.fromkeys(trial.user_attrs["worker"] for trial in trials))
+    # A worker that was killed as soon as it had its ticket has left no name.
+    names = [trial.user_attrs.get("worker", "") for trial in trials]
+    workers = list(dict.fromkeys(names))
     said, labelled = [], set()
-    for trial in trials:
-        ticket, number = trial.user_attrs["ticket"], workers.index(trial.user_attrs["worker"])
+    for trial, worker in zip(trials, names, strict=True):
+        ticket, number = trial.user_attrs["ticket"], workers.index(worker)
         start = (trial.datetime_start - begin).total_seconds()
         length = (trial.datetime_complete - trial.datetime_start).total_seconds()
         failed = trial.state == optuna.trial.TrialState.FAIL

@@ -241,6 +241,15 @@ def test_the_figures_show_what_they_are_given(ax, storage):
     assert len(figures.plot_tries(study, ax=ax).patches) == 2
 
 
+def test_a_worker_that_was_killed_before_it_gave_its_name_is_drawn(ax, storage):
+    study = tuning.start("s", 2, storage)
+    storage.set_trial_state_values(study.ask()._trial_id, optuna.trial.TrialState.FAIL)
+    tuning.work(study, value_of, heartbeat=1)
+    figures.plot_tries(study, ax=ax)
+    assert [text.get_text() for text in ax.texts] == ["✗ lost"]
+    assert ax.get_label().startswith("In order: ticket 0 lost by worker 1, ticket 1 done by worker 2")
+
+
 def test_the_drawings_say_in_words_what_they_show():
     grid, drawn = figures.draw_grid_and_random()
     assert "try 3 learning rates" in grid.get_label() and "try 9 learning rates" in drawn.get_label()

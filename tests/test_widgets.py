@@ -19,7 +19,8 @@ from helpers.data import normalize
 from helpers.evaluation import Predictions
 from helpers.models import BatchNormCNN, FashionNet
 
-ANSWER_LIMIT = 0.3  # seconds
+# Times what a plain picture costs: a third of a second where that takes 0.12 seconds.
+ANSWER_LIMIT = 2.5
 
 
 @pytest.fixture(autouse=True)
@@ -150,12 +151,26 @@ def test_dropdowns_offer_all_classes_by_name(widget):
     assert widget("temperature")["image"].options[2] == ("3. Pullover called Trouser", 2)
 
 
-@pytest.mark.parametrize("name", CONTROLS)
-def test_an_answer_takes_less_than_a_third_of_a_second(widget, name):
-    """Measure the drawing and the PNG of the notebook, for the slower of two settings, on one thread.
+def seconds_of(draw):
+    """Return the seconds of the processor that a change and the PNG of the notebook take, from a clean slate."""
+    plt.close("all")
+    started = time.process_time()
+    draw()
+    print_figure(plt.gcf(), "png", bbox_inches="tight")
+    return time.process_time() - started
 
-    The time of the processor, not of the clock, and the fastest change to each setting, because what else this
-    machine does can only add.
+
+def draw_plain_picture():
+    _, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    left.imshow(np.eye(28))
+    right.barh(range(10), range(10))
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_an_answer_costs_little_more_than_a_plain_picture(widget, name):
+    """Measure the slower of two settings on one thread, each in turn with a plain picture, the fastest of each.
+
+    The ratio, since a machine with other work may be three times as slow in everything.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -163,17 +178,15 @@ def test_an_answer_takes_less_than_a_third_of_a_second(widget, name):
         plotting.use_theme()
         controls = widget(name)
         description, value, _ = CONTROLS[name][0]
-        values, seconds = [value, controls[description].value], []
-        for turn in range(6):
-            plt.close("all")
-            started = time.process_time()
-            controls[description].value = values[turn % 2]
-            print_figure(plt.gcf(), "png", bbox_inches="tight")
-            seconds.append(time.process_time() - started)
+        answers, plain = {value: [], controls[description].value: []}, []
+        for _ in range(4):
+            for setting, seconds in answers.items():
+                seconds.append(seconds_of(lambda setting=setting: setattr(controls[description], "value", setting)))
+                plain.append(seconds_of(draw_plain_picture))
     finally:
         torch.set_num_threads(threads)
-    # The first change pays for warming up.
-    assert max(min(seconds[1::2]), min(seconds[2::2])) < ANSWER_LIMIT, [f"{value:.2f}" for value in seconds]
+    slower = max(min(seconds) for seconds in answers.values())
+    assert slower < ANSWER_LIMIT * min(plain), (answers, plain)
 
 
 @pytest.fixture
