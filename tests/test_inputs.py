@@ -305,9 +305,14 @@ def test_nll_loss_of_logits_is_refused_and_of_log_probabilities_taken(loss_fn):
             optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
             training.fit(model, GOOD, None, optimizer, 1, 10, loss_fn=loss_fn)
         assert torch.equal(model.linear.weight, before)
-    model = models.FashionNet()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    assert len(training.fit(model, GOOD, None, optimizer, 1, 10, loss_fn=loss_fn)) == 1
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randint(0, 256, (128, 1, 28, 28), dtype=torch.uint8, generator=generator)
+    dataset = TensorDataset(noise, torch.arange(128) % 10)
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        model = models.FashionNet()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        assert len(training.fit(model, dataset, None, optimizer, 1, 128, loss_fn=loss_fn, dtype=dtype)) == 1
 
 
 @pytest.mark.parametrize(
