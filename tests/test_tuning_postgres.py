@@ -128,7 +128,7 @@ def kill(processes):
 
 @needs_server
 def test_a_worker_killed_in_the_middle_of_a_trial_loses_none_and_none_counts_twice(storage):
-    trials = 24
+    trials = 12
     study = tuning.start("killed", trials, storage)
     processes = [worker("killed"), worker("killed")]
     try:
