@@ -8,7 +8,7 @@ const paper = byId("paper");
 const ink = paper.getContext("2d", { willReadFrequently: true });
 const SQUARE = paper.width / SIZE; // one step of the keyboard's cursor
 
-let network;
+export let network; // tests ask it directly
 let shown = null; // what the answer on the page is about: { image, best }
 let again = () => {}; // shows the last photo anew, when its background is to be treated otherwise
 
@@ -30,7 +30,7 @@ function say(message, wrong = false) {
 }
 
 /** Ask the network about 28 × 28 grey levels, and show what it says. */
-async function answer(image) {
+export async function answer(image) {
   const { classes, threshold } = network.settings;
   const probabilities = await network.probabilities(image);
   const best = probabilities.indexOf(Math.max(...probabilities));
@@ -73,7 +73,7 @@ function draw(canvas, { width, height, channels, data }) {
 function showSteps(steps) {
   byId("steps-words").hidden = true;
   const items = steps.map(({ name, words, picture }) => {
-    const size = `${picture.width} × ${picture.height}`;
+    const size = `${picture.width}\u00a0×\u00a0${picture.height}`;
     const canvas = make("canvas", { role: "img", ariaLabel: `The picture, ${name}, ${size} pixels` });
     draw(canvas, picture);
     return make("li", {}, canvas, make("strong", {}, `${name}, ${size}`), make("span", {}, words));
@@ -111,7 +111,8 @@ async function classifyFile(file) {
 async function explain() {
   const { image, best } = shown;
   const falls = await network.occlusionMap(image, best);
-  const canvas = byId("map").querySelector("canvas");
+  const [seen, canvas] = byId("map").querySelectorAll("canvas");
+  draw(seen, { width: SIZE, height: SIZE, channels: 1, data: image });
   const context = canvas.getContext("2d");
   const side = canvas.width / SIZE;
   const most = Math.max(...falls.map(Math.abs)) || 1;
@@ -361,14 +362,15 @@ try {
   network = await loadNetwork();
   const { parameters, images, answered, right } = network.settings;
   byId("limits").textContent =
-    `The network has ${parameters.toLocaleString("en")} numbers. Of ${images.toLocaleString("en")} garments of the data ` +
-    `set that were kept back, it answers ${percent(answered)} and rather does not say of the others; of its answers ` +
-    `${percent(right)} are right. Photos are harder.`;
+    `The network has ${parameters.toLocaleString("en")} numbers. Tried on ${images.toLocaleString("en")} garments of the ` +
+    `data set that it had never seen, it answered ${percent(answered)} of them and would rather not say of the others. ` +
+    `Of its answers ${percent(right)} were right. Photos are harder.`;
   byId("explain").addEventListener("click", explain);
   offerExamples();
   offerDrawing();
   offerFiles();
   offerCamera();
+  document.querySelector("main").inert = false;
   say("");
 } catch (error) {
   say(error.message, true);
