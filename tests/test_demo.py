@@ -180,9 +180,8 @@ def test_a_large_photo_made_smaller_by_the_browser_ends_near_pythons(page):
     expected = photo.convert_steps(photo.read_photo(content).pixels)["grey"]
     *_, data = page.evaluate(STEPS, [text64(content), "image/jpeg", False])[-1]
     found = np.frombuffer(base64.b64decode(data), np.uint8).reshape(28, 28).astype(int)
-    print(np.abs(found - expected).mean(), (np.abs(found - expected) > 8).mean(), np.abs(found - expected).max())
     # The filters differ that make it smaller, and then one pixel of many is taken: edges may move by a pixel.
-    assert np.abs(found - expected).mean() < 8 and (np.abs(found - expected) > 8).mean() < 0.1
+    assert np.abs(found - expected).mean() < 3 and (np.abs(found - expected) > 8).mean() < 0.05
 
 
 def test_the_answer_in_words_is_that_of_the_lessons_and_abstains_below_the_line(page):
@@ -280,17 +279,25 @@ def test_a_file_without_a_garment_gets_one_message_and_the_next_one_an_answer(na
     assert answer(page) and page.locator("#message").is_hidden()
 
 
-def test_a_drawing_by_mouse_is_classified_and_filled(page):
+@pytest.mark.parametrize("by", ["mouse", "finger"])
+def test_a_drawing_is_classified_and_what_it_encloses_is_filled(by, page):
     paper = page.locator("#paper")
     paper.scroll_into_view_if_needed()
     box = paper.bounding_box()
     page.get_by_label("Width").select_option("thin")
-    corners = [(60, 60), (220, 60), (220, 220), (60, 220), (60, 60)]
-    page.mouse.move(box["x"] + 60, box["y"] + 60)
-    page.mouse.down()
-    for across, down in corners:
-        page.mouse.move(box["x"] + across, box["y"] + down, steps=3)
-    page.mouse.up()
+    corners = [(box["x"] + x, box["y"] + y) for x, y in [(60, 60), (220, 60), (220, 220), (60, 220), (60, 60)]]
+    if by == "mouse":
+        page.mouse.move(*corners[0])
+        page.mouse.down()
+        for corner in corners[1:]:
+            page.mouse.move(*corner, steps=3)
+        page.mouse.up()
+    else:
+        chrome = page.context.new_cdp_session(page)
+        chrome.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        for kind, (x, y) in zip(["touchStart", *["touchMove"] * 4], corners, strict=True):
+            chrome.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+        chrome.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     assert answer(page)
     middle = "() => document.querySelector('#paper').getContext('2d').getImageData(140, 140, 1, 1).data[0]"
     assert page.evaluate(middle) == 255
@@ -338,10 +345,10 @@ def test_all_of_it_works_by_keyboard_and_what_has_the_focus_is_seen(page):
 def test_axe_finds_nothing_and_a_phone_needs_no_scrolling_sideways(scheme, page):
     axe = npm.read_files("axe-core", ["axe.min.js"])["axe.min.js"].decode()
     page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": 360, "height": 740})
+    page.set_viewport_size({"width": 320, "height": 740})
 
     def check(what):
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, what
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, what
         page.evaluate(axe)
         script = "rules => axe.run({ runOnly: rules, resultTypes: ['violations', 'incomplete'] })"
         found = page.evaluate(script, RULES)
@@ -428,6 +435,8 @@ def test_a_missing_npm_and_another_content_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(npm.shutil, "which", lambda name: None)
     with pytest.raises(npm.NpmError, match=r"npm is missing.*Install Node\.js"):
         npm.fetch_package("axe-core")
+    with pytest.raises(SystemExit, match=r"npm is missing.*Install Node\.js"):
+        demo.main()
     fake = tmp_path / "fake"
     monkeypatch.setattr(npm.shutil, "which", lambda name: str(fake))
     fake.write_text('#!/bin/sh\necho other > "$4/axe-core-${2#*@}.tgz"\n')

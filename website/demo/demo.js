@@ -352,10 +352,13 @@ function offerDrawing() {
 
 /** Keep the page for a time without network, where the browser can. */
 async function keepOffline() {
-  if (!("serviceWorker" in navigator)) return;
-  await navigator.serviceWorker.register("service_worker.js");
-  await navigator.serviceWorker.ready;
-  byId("offline").textContent = "This page is kept in your browser now: it also works without a network.";
+  try {
+    await navigator.serviceWorker.register("service_worker.js");
+    await navigator.serviceWorker.ready;
+    byId("offline").textContent = "This page is kept in your browser now: it also works without a network.";
+  } catch {
+    byId("offline").textContent = "This browser, or this address, lets no page be kept: it needs the network each time.";
+  }
 }
 
 try {
@@ -375,4 +378,4 @@ try {
 } catch (error) {
   say(error.message, true);
 }
-await keepOffline();
+keepOffline();

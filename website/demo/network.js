@@ -25,7 +25,7 @@ async function fetchUnpacked(name) {
   try {
     return await new Response(body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
   } catch {
-    throw new Error(`${name} is damaged`);
+    throw new Error(`${name} is damaged, or this browser is from before 2023 and cannot unpack it`);
   }
 }
 

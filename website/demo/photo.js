@@ -81,9 +81,11 @@ function smooth(line, size) {
 /** Average grey levels over squares of `size` × `size` pixels: down the columns, then along the rows. */
 function averaged(values, width, height, size) {
   const result = Float32Array.from(values);
+  const line = new Float32Array(height);
   for (let column = 0; column < width; column += 1) {
-    const line = smooth(Float32Array.from({ length: height }, (_, row) => result[row * width + column]), size);
-    for (let row = 0; row < height; row += 1) result[row * width + column] = line[row];
+    for (let row = 0; row < height; row += 1) line[row] = result[row * width + column];
+    const means = smooth(line, size);
+    for (let row = 0; row < height; row += 1) result[row * width + column] = means[row];
   }
   for (let row = 0; row < height; row += 1) {
     result.set(smooth(result.slice(row * width, (row + 1) * width), size), row * width);
@@ -91,14 +93,23 @@ function averaged(values, width, height, size) {
   return result;
 }
 
-/** Fit value = a + b · row + c · column to points [value, row, column] by least squares; return [a, b, c]. */
-function fitPlane(points) {
+/** Fit value = a + b · down + c · right to some pixels by least squares; return [a, b, c]. */
+function fitPlane(pixels, values, down, right) {
   // The normal equations: three rows of three numbers, and what they are to give.
   const rows = [0, 1, 2].map(() => [0, 0, 0, 0]);
-  for (const [value, row, column] of points) {
-    const place = [1, row, column, value];
-    for (let i = 0; i < 3; i += 1) for (let j = 0; j < 4; j += 1) rows[i][j] += place[i] * place[j];
+  for (const pixel of pixels) {
+    const [x, y, value] = [down(pixel), right(pixel), values[pixel]];
+    rows[0][0] += 1;
+    rows[0][1] += x;
+    rows[0][2] += y;
+    rows[0][3] += value;
+    rows[1][1] += x * x;
+    rows[1][2] += x * y;
+    rows[1][3] += x * value;
+    rows[2][2] += y * y;
+    rows[2][3] += y * value;
   }
+  [rows[1][0], rows[2][0], rows[2][1]] = [rows[0][1], rows[0][2], rows[1][2]];
   for (let i = 0; i < 3; i += 1) rows[i][i] += 1e-6; // a picture of a single row or column has no slope across
   for (let i = 0; i < 3; i += 1) {
     for (let other = 0; other < 3; other += 1) {
@@ -151,43 +162,36 @@ export function evenBackground(picture, border = 0.06) {
   const size = Math.max(1, round(Math.max(height, width) / 40));
   const grey = averaged(toGrey(picture).data, width, height, size);
   // From -0.5 to 0.5, rounded to 32 bits as NumPy does.
-  const centred = (place, side) => Math.fround(Math.fround(place / Math.max(1, side - 1)) - 0.5);
-  const downwards = (row) => centred(row, height);
-  const rightwards = (column) => centred(column, width);
+  const places = (side) => new Float32Array(side).map((_, place) => Math.fround(place / Math.max(1, side - 1)) - 0.5);
+  const [rows, columns] = [places(height), places(width)];
+  const down = (pixel) => rows[Math.floor(pixel / width)];
+  const right = (pixel) => columns[pixel % width];
   const edge = Math.fround(0.5 - border);
   const outside = [];
-  for (let row = 0; row < height; row += 1) {
-    for (let column = 0; column < width; column += 1) {
-      const [down, right] = [downwards(row), rightwards(column)];
-      if (Math.abs(down) >= edge || Math.abs(right) >= edge) {
-        outside.push([grey[row * width + column], down, right, row * width + column]);
-      }
-    }
+  for (let pixel = 0; pixel < grey.length; pixel += 1) {
+    if (Math.abs(down(pixel)) >= edge || Math.abs(right(pixel)) >= edge) outside.push(pixel);
   }
 
   let kept = outside;
   let plane;
+  const background = (pixel) => plane[0] + plane[1] * down(pixel) + plane[2] * right(pixel);
   for (let turn = 0; turn < 3; turn += 1) {
-    plane = fitPlane(kept);
-    const away = ([value, down, right]) => Math.abs(value - plane[0] - plane[1] * down - plane[2] * right);
-    const most = Math.max(8, 2 * rootMeanSquare(kept.map(away)));
-    kept = outside.filter((point) => away(point) <= most);
+    plane = fitPlane(kept, grey, down, right);
+    const distance = (pixel) => Math.abs(grey[pixel] - background(pixel));
+    const most = Math.max(8, 2 * rootMeanSquare(kept.map(distance)));
+    kept = outside.filter((pixel) => distance(pixel) <= most);
     if (kept.length < 3) break;
   }
 
-  const away = new Float32Array(width * height);
-  for (let row = 0; row < height; row += 1) {
-    for (let column = 0; column < width; column += 1) {
-      const background = Math.max(16, plane[0] + plane[1] * downwards(row) + plane[2] * rightwards(column));
-      away[row * width + column] = Math.abs(grey[row * width + column] / background - 1);
-    }
-  }
-  const noise = kept.length ? rootMeanSquare(kept.map(([, , , pixel]) => away[pixel])) : 0;
-  const mask = Uint8Array.from(away, (share) => (share >= Math.max(CLOSE, 3 * noise) ? 1 : 0));
+  // At least 16, so that no noise is blown up.
+  const away = grey.map((value, pixel) => Math.abs(value / Math.max(16, background(pixel)) - 1));
+  const noise = kept.length ? rootMeanSquare(kept.map((pixel) => away[pixel])) : 0;
+  const least = Math.max(CLOSE, 3 * noise);
+  const mask = new Uint8Array(away.length).map((_, pixel) => (away[pixel] >= least ? 1 : 0));
   const garment = withoutSpecks(mask, width, height, size);
-  const data = new Uint8ClampedArray(channels * width * height);
-  away.forEach((share, pixel) => {
-    data.fill(garment[pixel] ? limit(255 * (1 - share)) : 255, channels * pixel, channels * (pixel + 1));
+  const data = new Uint8ClampedArray(channels * width * height).map((_, place) => {
+    const pixel = Math.floor(place / channels);
+    return garment[pixel] ? limit(255 * (1 - away[pixel])) : 255;
   });
   return { width, height, channels, data };
 }
