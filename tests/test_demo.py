@@ -5,6 +5,7 @@ import io
 import os
 import re
 import shutil
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import nbformat
@@ -62,11 +63,18 @@ def folder(real, tmp_path_factory):
         pytest.skip(str(error))
 
 
+@contextmanager
+def serving(folder, log_folder):
+    """Serve a folder as the page's builder says, until the block ends; give the address."""
+    address = f"http://127.0.0.1:{(port := free_port())}/"
+    command = ["http.server", "--bind", "127.0.0.1", "--directory", str(folder), str(port)]
+    with running(command, address, log_folder):
+        yield address
+
+
 @pytest.fixture(scope="module")
 def address(folder, tmp_path_factory):
-    port = free_port()
-    command = ["http.server", "--bind", "127.0.0.1", "--directory", str(folder), str(port)]
-    with running(command, address := f"http://127.0.0.1:{port}/", tmp_path_factory.mktemp("server")):
+    with serving(folder, tmp_path_factory.mktemp("server")) as address:
         yield address
 
 
@@ -78,10 +86,9 @@ def browser():
 
 @pytest.fixture
 def page(browser, address):
-    """Give the page with its network loaded; in `page.requested` the addresses that it asked for."""
+    """Give the page with its network loaded. At the end no script may have failed, nor the console hold an error."""
     with new_page(browser) as fresh:
-        fresh.requested = []
-        fresh.context.on("request", lambda request: fresh.requested.append(request.url))
+        fresh.on("console", lambda told: fresh.problems.append(told.text) if told.type == "error" else None)
         fresh.context.grant_permissions(["camera", "clipboard-read", "clipboard-write"])
         fresh.goto(address)
         fresh.locator("#message").wait_for(state="hidden")
@@ -330,6 +337,9 @@ def test_all_of_it_works_by_keyboard_and_what_has_the_focus_is_seen(page):
                 page.keyboard.press(key)
             page.get_by_text("Cursor: row 22, column 20 of 28").wait_for()
             assert page.locator("#cursor").is_visible()
+            places = [(145, 135), (165, 135), (195, 135), (195, 175), (195, 215), (60, 60)]
+            look = "places => places.map(place => paper.getContext('2d').getImageData(...place, 1, 1).data[0])"
+            assert page.evaluate(look, places) == [0x22] * 5 + [255]
             page.wait_for_function("document.querySelectorAll('#steps li').length === 7")
         if name == "explain":
             page.keyboard.press("Enter")
@@ -362,20 +372,17 @@ def test_axe_finds_nothing_and_a_phone_needs_no_scrolling_sideways(scheme, page)
     page.locator("#map").wait_for()
     page.get_by_role("button", name="Use the camera").click()
     page.locator("#viewfinder").wait_for()
-    page.set_input_files("#file", {"name": "a long name.jpg" * 9, "mimeType": "image/png", "buffer": b"Not a picture."})
+    page.set_input_files("#file", {"name": "a_long_name.jpg" * 9, "mimeType": "image/png", "buffer": b"Not a picture."})
     page.locator("#message.wrong").wait_for()
     check("with all of it shown")
 
 
 def test_nothing_leaves_the_machine_and_it_works_without_a_network(browser, folder, tmp_path):
     """A server of its own, which ends before the page is loaded again: what a browser without a network sees."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}/"
-    command = ["http.server", "--bind", "127.0.0.1", "--directory", str(folder), str(port)]
     with new_page(browser) as page:
         requested = []
         page.context.on("request", lambda request: requested.append((request.method, request.url)))
-        with running(command, address, tmp_path):
+        with serving(folder, tmp_path) as address:
             page.goto(address)
             page.get_by_text("it also works without a network").wait_for()
         page.reload()
@@ -386,7 +393,7 @@ def test_nothing_leaves_the_machine_and_it_works_without_a_network(browser, fold
         page.get_by_text("Ankle boot (").first.wait_for()
         assert {method for method, _ in requested} == {"GET"}
         hosts = {urlsplit(url).netloc for _, url in requested if not url.startswith(("data:", "blob:"))}
-        assert hosts == {f"127.0.0.1:{port}"}
+        assert hosts == {urlsplit(address).netloc}
         # The browser would refuse it, too.
         refused = "async () => { try { await fetch('http://127.0.0.1:9/?image=1'); } catch (error) { return 'no'; } }"
         with page.expect_console_message(lambda message: "Content Security Policy" in message.text):
@@ -421,9 +428,7 @@ def break_file(folder, what):
 def test_a_broken_file_gives_one_message(what, words, browser, folder, tmp_path):
     broken = shutil.copytree(folder, tmp_path / "page")
     break_file(broken, what)
-    port = free_port()
-    command = ["http.server", "--bind", "127.0.0.1", "--directory", str(broken), str(port)]
-    with running(command, address := f"http://127.0.0.1:{port}/", tmp_path), new_page(browser) as page:
+    with serving(broken, tmp_path) as address, new_page(browser) as page:
         page.goto(address)
         page.get_by_text(words).wait_for()
         assert page.get_by_text("make demo").count() == 1

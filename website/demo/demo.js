@@ -24,7 +24,6 @@ function make(tag, properties = {}, ...children) {
 /** Show the one message of the page, or none. */
 function say(message, wrong = false) {
   const line = byId("message");
-  line.hidden = message === "";
   line.textContent = message;
   line.className = wrong ? "wrong" : "";
 }
@@ -199,7 +198,9 @@ function offerFiles() {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     document.body.classList.remove("dropping");
-    classifyFile(event.dataTransfer.files[0]);
+    const file = event.dataTransfer.files[0];
+    if (file) classifyFile(file);
+    else say("What was dropped is no file. Save the picture first, and drop its file, or paste the picture.", true);
   });
 }
 
