@@ -9,8 +9,8 @@ BIN := .venv/bin
 OLDEST := runs/oldest
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup moved force run lab lint test test-full test-oldest notebooks exercises slides bench-sources bench-steps \
-	bench-speed audit
+.PHONY: help setup moved force run lab lint test test-full test-oldest notebooks exercises slides demo bench-sources bench-steps \
+	bench-speed bench-demo audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: in a few minutes)"
@@ -20,8 +20,9 @@ help:
 	@echo "make test-full   every test, with every notebook executed with full training"
 	@echo "make test-oldest every test but those in a browser, with the oldest packages that requirements.txt allows"
 	@echo "make slides      build slides of the lessons in runs/slides/"
+	@echo "make demo        build the page that classifies garments in the browser, in runs/demo/ (needs npm)"
 	@echo "make exercises   execute the solutions and generate the students' exercises from them"
-	@echo "make bench-speed, make bench-steps, make bench-sources   measure; see benchmarks/README.md"
+	@echo "make bench-speed, make bench-steps, make bench-sources, make bench-demo   measure; see benchmarks/README.md"
 	@echo "make audit       try the lessons' claims under other seeds and number formats (some hours; it resumes)"
 	@echo "make notebooks   full run that rewrites the committed outputs, the results and the tables in README and INSTRUCTORS"
 	@echo "                 (LESSONS=\"02_mlp_baseline\" with notebooks or exercises: these alone, on the machine of the others)"
@@ -83,7 +84,7 @@ test-oldest:
 	$(OLDEST)/bin/python -m pip install --disable-pip-version-check uv
 	$(OLDEST)/bin/uv pip install --python $(OLDEST)/bin/python --resolution lowest-direct -r requirements.txt -e '.[test]'
 	$(OLDEST)/bin/python -m helpers.data
-	FAST=1 $(OLDEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/test_browser.py
+	FAST=1 $(OLDEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/test_browser.py --ignore=tests/test_demo.py
 
 notebooks: setup
 	$(BIN)/python -m build_tools.series publish $(LESSONS)
@@ -93,6 +94,9 @@ exercises: setup .venv/.ready-grading
 
 slides: setup .venv/.ready-slides
 	$(BIN)/python -m build_tools.slides
+
+demo: setup
+	$(BIN)/python -m build_tools.demo
 
 bench-sources: setup
 	$(BIN)/python -m benchmarks.sources
@@ -105,6 +109,10 @@ bench-steps: setup
 
 bench-speed: setup
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.readme
+
+bench-demo: setup .venv/.ready-test
+	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.readme
 
 audit: setup

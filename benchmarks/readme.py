@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmarks.audit import audit_table
 from benchmarks.busy import busy_table, one_busy_program
+from benchmarks.demo import demo_table
 from benchmarks.race import race_goals, race_table
 from benchmarks.record import RESULTS, described_conditions, read, write
 from benchmarks.scaling import scaling_table
@@ -33,6 +34,7 @@ PAGES = {
         "steps": steps_table,
         "busy": busy_table,
         "scaling": scaling_table,
+        "demo": demo_table,
         "audit": audit_table,
     },
 }

@@ -46,8 +46,8 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def chromium():
-    """Give a running Chromium. Without one the test is skipped; where CI is set it fails."""
+def chromium(*flags: str):
+    """Give a running Chromium, with further flags. Without one the test is skipped; where CI is set it fails."""
     path = find_chromium()
     if path is None:
         reason = (
@@ -58,7 +58,7 @@ def chromium():
             pytest.fail(reason)
         pytest.skip(reason)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         yield browser
         browser.close()
 
