@@ -9,7 +9,7 @@ BIN := .venv/bin
 OLDEST := runs/oldest
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup moved force run lab lint test test-full test-oldest notebooks exercises slides bench-sources bench-steps \
+.PHONY: help setup moved force run lab lint test test-full test-oldest notebooks exercises slides site bench-sources bench-steps \
 	bench-speed audit
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test-full   every test, with every notebook executed with full training"
 	@echo "make test-oldest every test but those in a browser, with the oldest packages that requirements.txt allows"
 	@echo "make slides      build slides of the lessons in runs/slides/"
+	@echo "make site        build the site in runs/site/, from what is committed"
 	@echo "make exercises   execute the solutions and generate the students' exercises from them"
 	@echo "make bench-speed, make bench-steps, make bench-sources   measure; see benchmarks/README.md"
 	@echo "make audit       try the lessons' claims under other seeds and number formats (some hours; it resumes)"
@@ -93,6 +94,9 @@ exercises: setup .venv/.ready-grading
 
 slides: setup .venv/.ready-slides
 	$(BIN)/python -m build_tools.slides
+
+site: setup .venv/.ready-site
+	$(BIN)/python -m build_tools.site
 
 bench-sources: setup
 	$(BIN)/python -m benchmarks.sources
