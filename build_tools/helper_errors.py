@@ -11,6 +11,8 @@ ADVICE = (
     "Add Ask Begin Build Call Check Choose Close Copy Correct Delete Divide Give If Install Leave Load Look Make"
     " Name Open Pass Put Read Rename Restart Run Save Set Start Take To Train Try Use Wait Write"
 ).split()
+# What a value at the beginning of a module's messages names.
+SUBJECTS = {"inputs": "The function", "photo": "The file"}
 SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z])")
 
 
@@ -52,15 +54,15 @@ def texts_of(function: ast.AST, modules: dict[str, ast.expr]) -> dict[str, ast.e
 
 def split_message(text: str) -> tuple[str, str, str] | None:
     """Split a message into what it says first, the cause and the cure; None where it gives no advice."""
-    text = re.sub(r"^…:? ", "It ", re.sub(r"(… ?){2,}", "… ", re.sub(r"\s+", " ", text)).strip())
+    text = re.sub(r"(… ?){2,}", "… ", re.sub(r"\s+", " ", text)).strip()
     sentences = SENTENCE.split(text)
     begins = [number for number, sentence in enumerate(sentences) if sentence.split()[0].strip(",:") in ADVICE]
-    if not begins or begins[0] == 0 or text[0].islower() and not text.startswith(("fit ", "normalize ", "nll_loss ")):
+    if not begins or begins[0] == 0:
         return None
     says, cause = sentences[0], " ".join(sentences[1 : begins[0]])
-    if not cause:
-        found = re.match(r"(.*?)(?:, (?:but|since|so) |: )(.*[a-z]{3}.*)", says)
-        says, cause = (found[1], found[2]) if found else (says, "")
+    if not cause and (found := re.match(r"(.*?)(?:, (?:but|since|so) |: )(.*[a-z]{3}.*)", says)):
+        says, cause = found[1], found[2]
+    says = re.sub(r"(: …)? ?\.?$", ".", says)
     return says, cause, " ".join(sentences[begins[0] :])
 
 
@@ -81,6 +83,9 @@ def helper_messages() -> list[Message]:
             for node in ast.walk(function):
                 if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and len(node.exc.args) == 1):
                     continue
-                if parts := split_message(as_text(node.exc.args[0], known)):
-                    found.append(Message(path.stem, ast.unparse(node.exc.func).split(".")[-1], *parts))
+                parts = split_message(as_text(node.exc.args[0], known))
+                # What begins with a value says too little without it, unless that is the name of a function or a file.
+                if parts and (parts[0][0].isupper() or path.stem in SUBJECTS):
+                    says = re.sub("^… ", f"{SUBJECTS.get(path.stem)} ", parts[0])
+                    found.append(Message(path.stem, ast.unparse(node.exc.func).split(".")[-1], says, *parts[1:]))
     return list(dict.fromkeys(found))

@@ -41,7 +41,9 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
 def github_address(origin: str) -> str:
     """Return the web address of a repository on GitHub, of its remote's address; "" for any other remote."""
-    found = re.fullmatch(r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?", origin)
+    found = re.fullmatch(
+        r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?", origin
+    )
     return f"https://github.com/{found[1]}" if found else ""
 
 
@@ -172,7 +174,7 @@ def link_terms(text: str, known: list[str], used: set[str]) -> str:
 
 def as_dropdown(text: str) -> str:
     """Return a closed answer, a text whose first line is the word `Answer`, as a dropdown."""
-    return f"::::{{dropdown}} Answer\n{text.removeprefix('Answer').strip()}\n::::"
+    return f'<details class="answer">\n<summary>Answer</summary>\n\n{text.removeprefix("Answer").strip()}\n\n</details>'
 
 
 def site_notebook(path: Path, links: Links, known: list[str]) -> tuple[nbformat.NotebookNode, set[str]]:
@@ -215,7 +217,9 @@ def companions(page: str, pages: set[str]) -> str:
     }
     if folder != "notebooks" or page not in {f"notebooks/{path.name}" for path in series.lesson_paths()}:
         return ""
-    there = [f"[{words}](../{target})".replace("(../notebooks/", "(") for words, target in around.items() if target in pages]
+    there = [
+        f"[{words}](../{target})".replace("(../notebooks/", "(") for words, target in around.items() if target in pages
+    ]
     return " · ".join(there)
 
 
@@ -256,7 +260,9 @@ def measured(what: str, lesson: str) -> str:
             return f"{entry[field]:.2%}" if "accuracy" in field else f"{entry[field]:,}"
     if found := re.search(what, lesson_outputs(lesson)):
         return found[1]
-    raise SystemExit(f"The cheat sheet of {lesson} asks for {what!r}, which the lesson did not measure. Mend the sheet.")
+    raise SystemExit(
+        f"The cheat sheet of {lesson} asks for {what!r}, which the lesson did not measure. Mend the sheet."
+    )
 
 
 def sheet(path: Path) -> str:
@@ -280,9 +286,8 @@ def said_by_helpers() -> str:
         for message in helper_messages():
             if message.module != module:
                 continue
-            says = re.sub("^It ", "The file " if module == "photo" else "The function ", message.says)
             cause = f"*Cause:* {escaped(message.cause[0].upper() + message.cause[1:])}\\\n  " if message.cause else ""
-            parts.append(f"**{escaped(says)}** ({message.error})\n: {cause}*Cure:* {escaped(message.cure)}")
+            parts.append(f"**{escaped(message.says)}** ({message.error})\n: {cause}*Cure:* {escaped(message.cure)}")
     return "\n\n".join(parts)
 
 
@@ -312,7 +317,10 @@ def section_pages(pages: set[str]) -> dict[str, str]:
     def listing(names: list[str]) -> str:
         return "\n".join(f"- [{titles(name)}]({name})" for name in names)
 
-    rows = [[f"[{Path(page).stem}]({page})", titles(f"notebooks/{name}.ipynb")] for page, name in zip(sheets, config.LESSONS, strict=True)]
+    rows = [
+        [f"[{Path(page).stem}]({page})", titles(f"notebooks/{name}.ipynb")]
+        for page, name in zip(sheets, config.LESSONS, strict=True)
+    ]
     return {
         "lessons.md": f"# Lessons\n\n{series.lessons_table()}\n\n{toctree([start, *lessons])}",
         "practice.md": "# Practice\n\nEach exercise says at once what it saw, what it expected and where to look. To do them, "
@@ -324,9 +332,9 @@ def section_pages(pages: set[str]) -> dict[str, str]:
         f"{toctree([*solutions, *mended])}",
         "cheat_sheets.md": "# Cheat sheets\n\nA page for each lesson: the idea, the lines that matter, the shapes, the number, the "
         f"pitfall. Each prints on one sheet of paper.\n\n{markdown_table(['sheet', 'lesson'], rows)}\n\n{toctree(sheets)}",
-        "reference.md": "# Reference\n\n- [Glossary](glossary.md): what the words mean\n- [Cheat sheets](cheat_sheets.md): a lesson "
-        "on a page\n- [The errors you will meet](errors.md): message, cause, cure\n- [Setting up](setting_up.md)\n\n"
-        + toctree(["glossary", "cheat_sheets", "errors", "setting_up", "data/README"]),
+        "reference.md": "# Reference\n\n- [Glossary](glossary.md): what the words mean\n- "
+        "[The errors you will meet](errors.md): message, cause, cure\n- [Setting up](setting_up.md)\n\n"
+        + toctree(["glossary", "errors", "setting_up", "data/README"]),
         "teaching.md": "# Teaching\n\n- [Guide for instructors](INSTRUCTORS.md): objectives, plans by the minute, notes on each "
         "lesson\n- [Operations](OPERATIONS.md): marking, slides, servers\n- [Contributing](CONTRIBUTING.md): where to change "
         f"what\n\n{toctree(['INSTRUCTORS', 'OPERATIONS', 'CONTRIBUTING'])}",
@@ -338,14 +346,15 @@ def gather() -> None:
     shutil.rmtree(SOURCE, ignore_errors=True)
     texts = readme_pages()
     texts |= {name: (config.ROOT / name).read_text(encoding="utf-8") for name in GUIDES}
-    texts |= {f"cheat_sheets/{path.name}": sheet(path) for path in sorted(SHEETS.glob("*.md"))}
+    known, met = terms(), {}
+    for path in sorted(SHEETS.glob("*.md")):
+        texts[f"cheat_sheets/{path.name}"] = link_terms(sheet(path), known, set())
     texts |= {path.name: path.read_text(encoding="utf-8") for path in WEBSITE.glob("*.md")}
     texts["errors.md"] = texts["errors.md"].replace("<!--helpers-->", said_by_helpers())
     notebooks = {path.relative_to(config.ROOT).as_posix(): path for path in notebook_paths()}
     texts |= section_pages({*texts, *notebooks})
     anchors = set(map(slug, re.findall(r"^#+ (.*)$", texts["setting_up.md"], flags=re.MULTILINE)))
     links = Links({*texts, *notebooks}, anchors, repository())
-    known, met = terms(), {}
     for page, path in notebooks.items():
         notebook, used = site_notebook(path, links, known)
         for term in sorted(used):
@@ -354,7 +363,7 @@ def gather() -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, target)
     texts["glossary.md"] = with_lessons(texts["glossary.md"], met)
-    order = ["lessons", "practice", "solutions", "reference", "teaching", "benchmarks/README"]
+    order = ["lessons", "practice", "solutions", "cheat_sheets", "reference", "teaching", "benchmarks/README"]
     texts["index.md"] += f"\n\n{start_links(links.address)}\n\n{toctree(order)}\n"
     for page, text in texts.items():
         target = SOURCE / page
@@ -365,20 +374,21 @@ def gather() -> None:
 
 def start_links(address: str) -> str:
     """Return the start page's links to the page that classifies, if it was built, and to running environments."""
-    demo = "<a href=\"demo/index.html\">Let the network name a garment of yours</a>, in this browser."
+    demo = '<a href="demo/index.html">Let the network name a garment of yours</a>, in this browser.'
     parts = [demo] if (DEMO / "index.html").exists() else []
     return "\n\n".join([*parts, launch_links(address, "notebooks/00_start_here.ipynb")]).strip()
 
 
 def with_lessons(glossary: str, met: dict[str, list[str]]) -> str:
     """Return the glossary with links from each term to the lessons that use it."""
-    for term, pages in met.items():
-        lessons = ", ".join(f"[{Path(page).stem[:2] if page[10] != 'a' else 'B'}]({page})" for page in pages)
-        pattern = rf"^({re.escape(term)}\n(?: {{2,}}.*\n)+)"
-        glossary = re.sub(
-            pattern, lambda found: f"{found[1]}\n  In lessons {lessons}.\n", glossary, flags=re.MULTILINE  # noqa: B023
-        )
-    return glossary
+
+    def one(found: re.Match) -> str:
+        pages = [Path(page) for page in met.get(found[1], [])]
+        names = [f"[{'B' if page.stem.startswith('appendix') else page.stem[:2]}]({page.as_posix()})" for page in pages]
+        where = f" *Lesson{'s' * (len(names) > 1)} {', '.join(names)}.*" if names else ""
+        return found[0].rstrip("\n") + f"{where}\n"
+
+    return re.sub(r"^(\S.*)\n(?: {2}.*\n)+", one, glossary, flags=re.MULTILINE)
 
 
 def build() -> None:

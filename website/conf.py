@@ -12,8 +12,8 @@ from latex2mathml.converter import convert
 project = "Fashion-MNIST with PyTorch"
 html_title = project
 language = "en"
-extensions = ["myst_nb", "sphinx_copybutton", "sphinx_design"]
-exclude_patterns = []
+extensions = ["myst_nb", "sphinx_copybutton"]
+templates_path = ["_templates"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
@@ -29,7 +29,6 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_sidebars = {"index": []}
-pygments_style = "a11y-high-contrast-light"
 repository = os.environ.get("SITE_REPOSITORY", "")
 html_theme_options = {
     "logo": {"text": "Fashion-MNIST<span> with PyTorch</span>"},
@@ -42,7 +41,7 @@ html_theme_options = {
     "article_header_end": [],
     "footer_start": [],
     "footer_end": [],
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,
 }
 # A prompt is no part of what a reader copies.
 copybutton_prompt_text = r"\$ |>>> "
@@ -60,7 +59,7 @@ def inline_formula(translator, node):
 
 def block_formula(translator, node):
     """Write a formula on a line of its own."""
-    translator.body.append(f'<div class="math" tabindex="0">{convert(node.astext(), display="block")}</div>')
+    translator.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
     raise nodes.SkipNode
 
 
