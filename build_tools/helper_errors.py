@@ -7,10 +7,10 @@ from typing import NamedTuple
 from helpers import config
 
 # A message of the helpers ends with what to do, a sentence that begins with one of these words.
-ADVICE = (
-    "Add Ask Begin Build Call Check Choose Close Copy Correct Delete Divide Give If Install Leave Load Look Make"
-    " Name Open Pass Put Read Rename Restart Run Save Set Start Take To Train Try Use Wait Write"
-).split()
+ADVICE = re.compile(
+    "(Add|Ask|Begin|Build|Call|Check|Choose|Close|Copy|Correct|Delete|Divide|Give|If|Install|Leave|Load|Look|Make|Name|"
+    "Open|Pass|Put|Read|Rename|Restart|Run|Save|Set|Start|Take|To|Train|Try|Use|Wait|Write)\\b"
+)
 # What a value at the beginning of a module's messages names.
 SUBJECTS = {"inputs": "The function", "photo": "The file"}
 SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z])")
@@ -56,13 +56,13 @@ def split_message(text: str) -> tuple[str, str, str] | None:
     """Split a message into what it says first, the cause and the cure; None where it gives no advice."""
     text = re.sub(r"(… ?){2,}", "… ", re.sub(r"\s+", " ", text)).strip()
     sentences = SENTENCE.split(text)
-    begins = [number for number, sentence in enumerate(sentences) if sentence.split()[0].strip(",:") in ADVICE]
+    begins = [number for number, sentence in enumerate(sentences) if ADVICE.match(sentence)]
     if not begins or begins[0] == 0:
         return None
     says, cause = sentences[0], " ".join(sentences[1 : begins[0]])
     if not cause and (found := re.match(r"(.*?)(?:, (?:but|since|so) |: )(.*[a-z]{3}.*)", says)):
         says, cause = found[1], found[2]
-    says = re.sub(r"(: …)? ?\.?$", ".", says)
+    says = re.sub(r"(: … ?)?\.*$", ".", says, count=1)
     return says, cause, " ".join(sentences[begins[0] :])
 
 

@@ -1,7 +1,7 @@
 """The site: `python -m build_tools.site` gathers its pages from the whole project and builds them with Sphinx.
 
-Nothing is executed: what a page shows is what the committed notebooks and tables hold. Pages keep their places below the
-project's folder, so that their links to each other stay right.
+Nothing is executed: what a page shows is what the committed notebooks and tables hold. Pages keep their places below
+the project's folder, so that their links to each other stay right.
 """
 
 import ast
@@ -20,7 +20,6 @@ from nbformat.v4 import new_markdown_cell
 from build_tools import exercises, series
 from build_tools.helper_errors import helper_messages
 from helpers import config
-from helpers.machine import markdown_table
 from helpers.results import headlines_table, read_headlines
 
 WEBSITE = config.ROOT / "website"
@@ -197,7 +196,7 @@ def site_notebook(path: Path, links: Links, known: list[str]) -> tuple[nbformat.
         first.source = re.sub(r"^# (Exercises )?", "# Solutions " if "/exercises" not in page else "# ", first.source)
         for cell in notebook.cells:
             cell.source = re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", cell.source, flags=re.MULTILINE)
-    if line := " ".join(filter(None, [companions(page, links.pages), launch_links(links.address, page)])):
+    if line := " ".join(filter(None, [companions(path), launch_links(links.address, page)])):
         notebook.cells.insert(1, new_markdown_cell(line))
     return notebook, used
 
@@ -207,20 +206,16 @@ def without_comments(text: str) -> str:
     return re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
 
 
-def companions(page: str, pages: set[str]) -> str:
-    """Return a line of links from a lesson to its exercises, solutions and cheat sheet."""
-    folder, name = posixpath.split(page)
+def companions(path: Path) -> str:
+    """Return a line of links from a lesson to its exercises, solutions and cheat sheet; "" for other notebooks."""
     around = {
-        "Cheat sheet": f"cheat_sheets/{name[:2]}.md",
-        "Exercises": f"notebooks/exercises/{name}",
-        "Solutions": f"notebooks/solutions/{name}",
+        "Cheat sheet": (SHEETS / f"{path.name[:2]}.md", f"../cheat_sheets/{path.name[:2]}.md"),
+        "Exercises": (exercises.EXERCISES / path.name, f"exercises/{path.name}"),
+        "Solutions": (exercises.SOLUTIONS / path.name, f"solutions/{path.name}"),
     }
-    if folder != "notebooks" or page not in {f"notebooks/{path.name}" for path in series.lesson_paths()}:
+    if path not in series.lesson_paths():
         return ""
-    there = [
-        f"[{words}](../{target})".replace("(../notebooks/", "(") for words, target in around.items() if target in pages
-    ]
-    return " · ".join(there)
+    return " · ".join(f"[{words}]({link})" for words, (there, link) in around.items() if there.exists())
 
 
 def lesson_outputs(name: str) -> str:
@@ -291,53 +286,33 @@ def said_by_helpers() -> str:
     return "\n\n".join(parts)
 
 
-def toctree(pages: list[str], caption: str = "", hidden: bool = True) -> str:
-    """Return the directive that puts pages, named from the page's own folder, into the site's order."""
-    options = [":hidden:"] * hidden + ([f":caption: {caption}"] if caption else [])
-    return "\n".join([":::{toctree}", *options, "", *pages, ":::"])
+def listing(paths: list[Path]) -> str:
+    """Return links to notebooks by their titles, and the directive that puts them into the site's order."""
+    pages = [path.relative_to(config.ROOT).as_posix() for path in paths]
+    first_cells = [nbformat.read(path, as_version=4).cells[0].source for path in paths]
+    titles = [cell.partition("\n")[0].removeprefix("# ") for cell in first_cells]
+    links = [f"- [{title}]({page})" for title, page in zip(titles, pages, strict=True)]
+    return "\n".join([*links, "", toctree(pages)])
 
 
-def titles(page: str) -> str:
-    """Return the title of a notebook."""
-    return nbformat.read(config.ROOT / page, as_version=4).cells[0].source.partition("\n")[0].removeprefix("# ")
+def toctree(pages: list[str]) -> str:
+    """Return the directive that puts pages into the site's order without showing it."""
+    return "\n".join([":::{toctree}", ":hidden:", "", *pages, ":::"])
 
 
-def section_pages(pages: set[str]) -> dict[str, str]:
-    """Return the pages that open the parts of the site, with the order of what stands below them."""
-    lessons = [f"notebooks/{path.name}" for path in series.lesson_paths()]
-    students = [exercises.student_path(path) for path in exercises.solution_paths()]
-    practice = [path.relative_to(config.ROOT).as_posix() for path in students]
-    solutions = [path.relative_to(config.ROOT).as_posix() for path in exercises.solution_paths()]
-    cases = [exercises.student_path(path).relative_to(config.ROOT).as_posix() for path in series.case_paths()]
-    mended = [path.relative_to(config.ROOT).as_posix() for path in series.case_paths()]
-    lab = series.LAB_START.relative_to(config.ROOT).as_posix()
-    start = series.START.relative_to(config.ROOT).as_posix()
-    sheets = sorted(page for page in pages if page.startswith("cheat_sheets/"))
-
-    def listing(names: list[str]) -> str:
-        return "\n".join(f"- [{titles(name)}]({name})" for name in names)
-
-    rows = [
-        [f"[{Path(page).stem}]({page})", titles(f"notebooks/{name}.ipynb")]
-        for page, name in zip(sheets, config.LESSONS, strict=True)
-    ]
+def fillings() -> dict[str, str]:
+    """Return what stands in the pages of website/ in the places of <!--name-->, by name."""
+    solutions, cases = exercises.solution_paths(), series.case_paths()
+    lessons = [path.relative_to(config.ROOT).as_posix() for path in [series.START, *series.lesson_paths()]]
+    sheets = [f"cheat_sheets/{path.name}" for path in sorted(SHEETS.glob("*.md"))]
     return {
-        "lessons.md": f"# Lessons\n\n{series.lessons_table()}\n\n{toctree([start, *lessons])}",
-        "practice.md": "# Practice\n\nEach exercise says at once what it saw, what it expected and where to look. To do them, "
-        f"open them in a [running copy of the project](setting_up.md).\n\n## Exercises\n\n{listing(practice)}\n\n"
-        f"## A lab of impossible results\n\nFive short notebooks whose test accuracy is too good to be true.\n\n"
-        f"- [{titles(lab)}]({lab})\n{listing(cases)}\n\n{toctree([*practice, lab, *cases])}",
-        "solutions.md": "# Solutions\n\nTry first, then look. A solution that you have fought for stays; one that you have "
-        f"read is gone by tomorrow.\n\n## Of the exercises\n\n{listing(solutions)}\n\n## Of the lab\n\n{listing(mended)}\n\n"
-        f"{toctree([*solutions, *mended])}",
-        "cheat_sheets.md": "# Cheat sheets\n\nA page for each lesson: the idea, the lines that matter, the shapes, the number, the "
-        f"pitfall. Each prints on one sheet of paper.\n\n{markdown_table(['sheet', 'lesson'], rows)}\n\n{toctree(sheets)}",
-        "reference.md": "# Reference\n\n- [Glossary](glossary.md): what the words mean\n- "
-        "[The errors you will meet](errors.md): message, cause, cure\n- [Setting up](setting_up.md)\n\n"
-        + toctree(["glossary", "errors", "setting_up", "data/README"]),
-        "teaching.md": "# Teaching\n\n- [Guide for instructors](INSTRUCTORS.md): objectives, plans by the minute, notes on each "
-        "lesson\n- [Operations](OPERATIONS.md): marking, slides, servers\n- [Contributing](CONTRIBUTING.md): where to change "
-        f"what\n\n{toctree(['INSTRUCTORS', 'OPERATIONS', 'CONTRIBUTING'])}",
+        "lessons": f"{series.lessons_table()}\n\n{toctree(lessons)}",
+        "exercises": listing([exercises.student_path(path) for path in solutions]),
+        "lab": listing([series.LAB_START, *map(exercises.student_path, cases)]),
+        "solutions": listing(solutions),
+        "mended": listing(cases),
+        "sheets": f":::{{toctree}}\n\n{chr(10).join(sheets)}\n:::",
+        "helpers": said_by_helpers(),
     }
 
 
@@ -349,10 +324,10 @@ def gather() -> None:
     known, met = terms(), {}
     for path in sorted(SHEETS.glob("*.md")):
         texts[f"cheat_sheets/{path.name}"] = link_terms(sheet(path), known, set())
-    texts |= {path.name: path.read_text(encoding="utf-8") for path in WEBSITE.glob("*.md")}
-    texts["errors.md"] = texts["errors.md"].replace("<!--helpers-->", said_by_helpers())
+    filled = fillings()
+    for path in WEBSITE.glob("*.md"):
+        texts[path.name] = re.sub(r"<!--(\w+)-->", lambda found: filled[found[1]], path.read_text(encoding="utf-8"))
     notebooks = {path.relative_to(config.ROOT).as_posix(): path for path in notebook_paths()}
-    texts |= section_pages({*texts, *notebooks})
     anchors = set(map(slug, re.findall(r"^#+ (.*)$", texts["setting_up.md"], flags=re.MULTILINE)))
     links = Links({*texts, *notebooks}, anchors, repository())
     for page, path in notebooks.items():

@@ -46,8 +46,8 @@ html_theme_options = {
 # A prompt is no part of what a reader copies.
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
-# Formulas are MathML, which browsers draw by themselves: no script, no font and no network. MathJax would make each page
-# heavier by more than a megabyte.
+# Formulas are MathML, which browsers draw by themselves: no script, no font and no network. MathJax would make each
+# page heavier by more than a megabyte.
 html_math_renderer = "mathml"
 
 
