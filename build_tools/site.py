@@ -78,6 +78,20 @@ def launch_links(address: str, page: str) -> str:
     return "Run it in " + " · ".join(f"[{place}]({link})" for place, link in places.items()) + "."
 
 
+def colab_cell(address: str) -> str:
+    """Return the cell that Colab needs before a lesson, with a word to it, as Markdown; "" without an address."""
+    if not address:
+        return ""
+    lines = [
+        f"!git clone -q --depth 1 {address} project",
+        "%cd project",
+        "!pip install -q -r requirements.txt",
+        "%cd notebooks",
+        "import sys; sys.path.insert(0, '..')",
+    ]
+    return "\n".join(["On Colab, which opens a lesson without the project, run this cell first:", "", "```", *lines, "```"])
+
+
 def slug(heading: str) -> str:
     """Return the anchor that GitHub gives to a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
@@ -307,6 +321,7 @@ def fillings() -> dict[str, str]:
     sheets = [f"cheat_sheets/{path.name}" for path in sorted(SHEETS.glob("*.md"))]
     return {
         "lessons": f"{series.lessons_table()}\n\n{toctree(lessons)}",
+        "colab": colab_cell(repository()),
         "exercises": listing([exercises.student_path(path) for path in solutions]),
         "lab": listing([series.LAB_START, *map(exercises.student_path, cases)]),
         "solutions": listing(solutions),

@@ -173,7 +173,10 @@ def test_launch_links_name_the_notebook_and_are_left_out_without_an_address():
     links = re.findall(r"\((.*?)\)", line)
     assert len(links) == 3 and all("someone/fashion" in link for link in links)
     assert sum(link.endswith("notebooks/02_mlp_baseline.ipynb") for link in links) == 2
-    assert site.launch_links("", "notebooks/02_mlp_baseline.ipynb") == ""
+    assert site.launch_links("", "notebooks/02_mlp_baseline.ipynb") == site.colab_cell("") == ""
+    assert "git clone -q --depth 1 https://github.com/someone/fashion " in site.colab_cell(
+        "https://github.com/someone/fashion"
+    )
     links = site.Links({"index.md", "OPERATIONS.md"}, {"a"}, "")
     assert links.rewrite("[a](../LICENSE) [b](../OPERATIONS.md#x)", "notebooks/x.ipynb") == "a [b](../OPERATIONS.md#x)"
     links.address = "https://github.com/someone/fashion"
