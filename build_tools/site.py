@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
@@ -102,7 +103,7 @@ def readme_pages() -> dict[str, str]:
     parts = re.split(r"\n(?=## )", series.README.read_text(encoding="utf-8"))
     apart = [part for part in parts if part.removeprefix("## ").partition("\n")[0] in SETTING_UP]
     start = "\n".join(part for part in parts if part not in apart)
-    return {"index.md": start, "setting_up.md": "# Setting up\n\n" + "\n".join(apart)}
+    return {"index.md": start, "setting_up.md": "# Getting it to run\n\n" + "\n".join(apart)}
 
 
 def notebook_paths() -> list[Path]:
@@ -190,6 +191,12 @@ def as_dropdown(text: str) -> str:
     return f'<details class="answer">\n<summary>Answer</summary>\n\n{text.removeprefix("Answer").strip()}\n\n</details>'
 
 
+def title(path: Path) -> str:
+    """Return the title of a notebook in the site, where solutions must not be called as their exercises are."""
+    words = nbformat.read(path, as_version=4).cells[0].source.partition("\n")[0].removeprefix("# ")
+    return f"Solutions {words.removeprefix('Exercises ')}" if path.parent.name == "solutions" else words
+
+
 def site_notebook(path: Path, links: Links, known: list[str]) -> tuple[nbformat.NotebookNode, set[str]]:
     """Return a notebook as the site shows it, and the terms that it links to the glossary."""
     notebook, page = nbformat.read(path, as_version=4), path.relative_to(config.ROOT).as_posix()
@@ -205,11 +212,10 @@ def site_notebook(path: Path, links: Links, known: list[str]) -> tuple[nbformat.
         for output in cell.get("outputs", []):
             if "text/markdown" in output.get("data", {}):
                 output.data["text/markdown"] = links.rewrite(output.data["text/markdown"], page)
-    if path.parent.name == "solutions":
-        first = notebook.cells[0]
-        first.source = re.sub(r"^# (Exercises )?", "# Solutions " if "/exercises" not in page else "# ", first.source)
-        for cell in notebook.cells:
-            cell.source = re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", cell.source, flags=re.MULTILINE)
+    first = notebook.cells[0]
+    first.source = f"# {title(path)}\n{first.source.partition(chr(10))[2]}"
+    for cell in notebook.cells:
+        cell.source = re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", cell.source, flags=re.MULTILINE)
     if line := " ".join(filter(None, [companions(path), launch_links(links.address, page)])):
         notebook.cells.insert(1, new_markdown_cell(line))
     return notebook, used
@@ -288,11 +294,11 @@ def escaped(text: str) -> str:
 
 def said_by_helpers() -> str:
     """Return what the helpers say when something is wrong, as Markdown: message, cause and cure under each module."""
-    parts = []
-    for module in dict.fromkeys(message.module for message in helper_messages()):
+    parts, messages = [], helper_messages()
+    for module in dict.fromkeys(message.module for message in messages):
         tree = ast.parse((config.ROOT / "helpers" / f"{module}.py").read_text(encoding="utf-8"))
         parts.append(f"### `helpers.{module}`\n\n{escaped(ast.get_docstring(tree).splitlines()[0])}")
-        for message in helper_messages():
+        for message in messages:
             if message.module != module:
                 continue
             cause = f"*Cause:* {escaped(message.cause[0].upper() + message.cause[1:])}\\\n  " if message.cause else ""
@@ -302,14 +308,11 @@ def said_by_helpers() -> str:
 
 def listing(paths: list[Path]) -> str:
     """Return links to notebooks by their titles, and the directive that puts them into the site's order."""
-    pages = [path.relative_to(config.ROOT).as_posix() for path in paths]
-    first_cells = [nbformat.read(path, as_version=4).cells[0].source for path in paths]
-    titles = [cell.partition("\n")[0].removeprefix("# ") for cell in first_cells]
-    links = [f"- [{title}]({page})" for title, page in zip(titles, pages, strict=True)]
-    return "\n".join([*links, "", toctree(pages)])
+    pages = {path.relative_to(config.ROOT).as_posix(): title(path) for path in paths}
+    return "\n".join([*(f"- [{words}]({page})" for page, words in pages.items()), "", toctree(pages)])
 
 
-def toctree(pages: list[str]) -> str:
+def toctree(pages: Iterable[str]) -> str:
     """Return the directive that puts pages into the site's order without showing it."""
     return "\n".join([":::{toctree}", ":hidden:", "", *pages, ":::"])
 
