@@ -198,7 +198,9 @@ def as_dropdown(text: str) -> str:
 def title(path: Path) -> str:
     """Return the title of a notebook in the site, where solutions must not be called as their exercises are."""
     words = nbformat.read(path, as_version=4).cells[0].source.partition("\n")[0].removeprefix("# ")
-    return f"Solutions {words.removeprefix('Exercises ')}" if path.parent.name == "solutions" else words
+    if path.parent.name != "solutions":
+        return words
+    return words.replace("Exercises", "Solutions") if words.startswith("Exercises") else f"{words}, solved"
 
 
 def site_notebook(path: Path, links: Links, known: list[str]) -> tuple[nbformat.NotebookNode, set[str]]:

@@ -48,12 +48,13 @@ LESSONS = series.lesson_paths()
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """Build the site once, without a demo, in a folder of the tests, and give the folder."""
+    """Build the site once, as a repository on GitHub without a demo would, in a folder of the tests; give the folder."""
     folder = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(site, "SOURCE", folder / "source")
         patch.setattr(site, "OUT", folder / "site")
         patch.setattr(site, "DEMO", folder / "no_demo")
+        patch.setattr(site, "repository", lambda: "https://github.com/someone/fashion")
         site.build()
     return folder / "site"
 
@@ -123,6 +124,7 @@ def test_a_lesson_has_its_figures_with_their_words_its_answers_closed_and_its_te
     formulas = [re.findall(r"\$\$.+?\$\$|\$[^$\n]+\$", cell.source, re.S) for cell in cells if cell.cell_type != "code"]
     assert len(soup.select(".bd-article math")) == sum(map(len, formulas))
     assert soup.select_one(".prev-next-area a")
+    assert len(soup.select(f'a[href^="https://mybinder.org/v2/gh/someone/fashion/"][href$="/{path.name}"]')) == 1
 
 
 def test_every_term_is_used_in_a_lesson_and_says_in_which(pages):

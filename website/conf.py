@@ -32,7 +32,7 @@ html_sidebars = {"index": []}
 repository = os.environ.get("SITE_REPOSITORY", "")
 html_theme_options = {
     "logo": {"text": "Fashion-MNIST<span> with PyTorch</span>"},
-    "icon_links": [{"name": "GitHub", "url": repository, "icon": "fa-brands fa-github"}] if repository else [],
+    "icon_links": [{"name": "GitHub", "url": repository, "icon": "fa-solid fa-code-branch"}] if repository else [],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
     "show_toc_level": 2,
