@@ -48,7 +48,7 @@ LESSONS = series.lesson_paths()
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """Build the site once, as a repository on GitHub without a demo would, in a folder of the tests; give the folder."""
+    """Build the site once, as a repository on GitHub would without a demo, in a folder of the tests, and give it."""
     folder = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(site, "SOURCE", folder / "source")
