@@ -33,7 +33,7 @@ GUIDES = ("INSTRUCTORS.md", "OPERATIONS.md", "CONTRIBUTING.md", "benchmarks/READ
 SETTING_UP = ("Setting up", "What is where", "If something goes wrong")
 # What a reader meets as prose: neither code, formulas, links, headings nor comments.
 NOT_PROSE = re.compile(
-    r"^(?:`{3,}|~{3,}).*?^(?:`{3,}|~{3,})|`[^`]+`|\$\$.*?\$\$|\$[^$\n]+\$|!?\[[^\]]*\]\([^)]*\)|^#+ .*?$|<[^>]*>",
+    r"^(?:`{3,}|~{3,}).*?^(?:`{3,}|~{3,})|`[^`]+`|\$\$.*?\$\$|\$[^$]+\$|!?\[[^\]]*\]\([^)]*\)|^#+ .*?$|<[^>]*>",
     re.DOTALL | re.MULTILINE,
 )
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")

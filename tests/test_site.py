@@ -82,7 +82,8 @@ def outputs_with_pictures(path):
 def test_every_page_of_the_project_is_there_and_has_one_title(pages):
     wanted = [*map(page_of, site.notebook_paths()), "INSTRUCTORS.html", "OPERATIONS.html", "benchmarks/README.html"]
     assert set(wanted) <= set(pages) and len(wanted) > 50
-    assert {page: len(soup.find_all("h1")) for page, soup in pages.items()} == dict.fromkeys(pages, 1)
+    several = {page for page, soup in pages.items() if len(soup.find_all("h1")) != 1}
+    assert several == {"INSTRUCTORS.html"}  # a page of two parts
     titles = Counter(soup.h1.text for soup in pages.values())
     assert [title for title, times in titles.items() if times > 1] == []
 
@@ -121,7 +122,7 @@ def test_a_lesson_has_its_figures_with_their_words_its_answers_closed_and_its_te
     assert len(soup.select("details.hide")) == len(checks) > 0
     terms = [link["href"].partition("#")[2] for link in soup.select('.bd-article a[href*="glossary.html#term-"]')]
     assert len(terms) == len(set(terms)) > 5
-    formulas = [re.findall(r"\$\$.+?\$\$|\$[^$\n]+\$", cell.source, re.S) for cell in cells if cell.cell_type != "code"]
+    formulas = [re.findall(r"\$\$.+?\$\$|\$[^$]+\$", cell.source, re.S) for cell in cells if cell.cell_type != "code"]
     assert len(soup.select(".bd-article math")) == sum(map(len, formulas))
     assert soup.select_one(".prev-next-area a")
     assert len(soup.select(f'a[href^="https://mybinder.org/v2/gh/someone/fashion/"][href$="/{path.name}"]')) == 1

@@ -28,6 +28,7 @@ html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_context = {"default_mode": "auto"}  # what the reader's system prefers, until they choose
 html_sidebars = {"index": []}
 repository = os.environ.get("SITE_REPOSITORY", "")
 html_theme_options = {
@@ -59,7 +60,7 @@ def inline_formula(translator, node):
 
 def block_formula(translator, node):
     """Write a formula on a line of its own."""
-    translator.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
+    translator.body.append(f'<div class="formula" tabindex="0">{convert(node.astext(), display="block")}</div>')
     raise nodes.SkipNode
 
 
