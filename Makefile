@@ -9,8 +9,8 @@ BIN := .venv/bin
 OLDEST := runs/oldest
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup moved force run lab lint test test-full test-oldest notebooks exercises slides demo bench-sources bench-steps \
-	bench-speed bench-demo audit
+.PHONY: help setup moved force run lab lint test test-full test-oldest notebooks exercises slides demo site bench-sources \
+	bench-steps bench-speed bench-demo audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: in a few minutes)"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-oldest every test but those in a browser, with the oldest packages that requirements.txt allows"
 	@echo "make slides      build slides of the lessons in runs/slides/"
 	@echo "make demo        build the page that classifies garments in the browser, in runs/demo/ (needs npm)"
+	@echo "make site        build the site in runs/site/, from what is committed"
 	@echo "make exercises   execute the solutions and generate the students' exercises from them"
 	@echo "make bench-speed, make bench-steps, make bench-sources, make bench-demo   measure; see benchmarks/README.md"
 	@echo "make audit       try the lessons' claims under other seeds and number formats (some hours; it resumes)"
@@ -84,7 +85,8 @@ test-oldest:
 	$(OLDEST)/bin/python -m pip install --disable-pip-version-check uv
 	$(OLDEST)/bin/uv pip install --python $(OLDEST)/bin/python --resolution lowest-direct -r requirements.txt -e '.[test]'
 	$(OLDEST)/bin/python -m helpers.data
-	FAST=1 $(OLDEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/test_browser.py --ignore=tests/test_demo.py
+	FAST=1 $(OLDEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/test_browser.py \
+		--ignore=tests/test_demo.py --ignore=tests/test_site.py
 
 notebooks: setup
 	$(BIN)/python -m build_tools.series publish $(LESSONS)
@@ -97,6 +99,9 @@ slides: setup .venv/.ready-slides
 
 demo: setup
 	$(BIN)/python -m build_tools.demo
+
+site: .venv/.ready-site
+	$(BIN)/python -m build_tools.site
 
 bench-sources: setup
 	$(BIN)/python -m benchmarks.sources
