@@ -13,7 +13,7 @@ DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 	bench-steps bench-speed bench-demo audit
 
 help:
-	@echo "make run         set up, then execute all lessons with full training (FAST=1: in 10 minutes)"
+	@echo "make run         set up, then execute all lessons with full training (FAST=1: on little data)"
 	@echo "make test        set up, then run every test, with every notebook executed under FAST=1"
 	@echo "make lab         set up, then open JupyterLab on the start page"
 	@echo "make lint        check the style of code and notebooks, as make test does of what is committed"

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Error, Page, sync_playwright
 
 from helpers import config
@@ -143,6 +144,26 @@ def running(command: list[str], address: str, folder: Path, start_in: Path | Non
     finally:
         end(process)
         shutil.rmtree(config.ROOT / "runs" / RUN_NAME, ignore_errors=True)
+
+
+@contextmanager
+def serving(folder: Path, log_folder: Path):
+    """Serve a folder's files until the block ends, in the way that the builders advise; give the address."""
+    address = f"http://127.0.0.1:{(port := free_port())}/"
+    command = ["http.server", "--bind", "127.0.0.1", "--directory", str(folder), str(port)]
+    with running(command, address, log_folder):
+        yield address
+
+
+def barriers(page: Page) -> list[tuple[str, str, str]]:
+    """List what axe finds on a page against WCAG 2.2, levels A and AA: rule, element, and what is wrong with it."""
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}).response
+    assert len(found["passes"]) > 10, "axe has hardly looked at the page"
+    return [
+        (rule["id"], node["html"][:200], node["failureSummary"])
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
 
 
 def end(process: subprocess.Popen) -> None:

@@ -1,13 +1,10 @@
 """The site: built once without a warning, then read as files, and in a real Chromium."""
 
 import contextlib
-import functools
 import io
 import os
 import re
-import threading
 from collections import Counter
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
 import nbformat
@@ -15,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from axe_playwright_python.sync_playwright import Axe
-from browser import chromium
+from browser import barriers, chromium, serving
 from bs4 import BeautifulSoup
 from torch import nn
 
@@ -25,9 +21,6 @@ from helpers import config, inputs, training
 from helpers.data import normalize
 
 HEAVIEST = 1_500_000  # bytes that a page may load, uncompressed
-# What a dependency's own markup fails, by the page's kind; with its upstream issue. Nothing at present.
-KNOWN_VIOLATIONS: dict[str, str] = {}
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # A page of each kind. SITE_PAGES=all looks at every page, which takes some minutes.
 KINDS = [
     "index.html",
@@ -254,20 +247,11 @@ def test_what_the_helpers_say_stands_on_the_page_of_errors(pages):
     assert any(message.error == training.LossNotFiniteError.__name__ for message in patterns.values())
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """A server of files that prints nothing."""
-
-    def log_message(self, *words):
-        """Print nothing."""
-
-
 @pytest.fixture(scope="session")
-def address(built):
+def address(built, tmp_path_factory):
     """Serve the site and give its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=built)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with serving(built, tmp_path_factory.mktemp("server")) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -325,9 +309,7 @@ def test_a_page_opens_quietly_is_light_enough_and_accessible(name, theme, browse
         assert 300_000 < page.bytes <= HEAVIEST
         assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
         page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
-        found = Axe().run(page, options={"runOnly": RULES}).response["violations"]
-        nodes = [(rule["id"], node["html"][:200], node["failureSummary"]) for rule in found for node in rule["nodes"]]
-        assert [node for node in nodes if node[0] not in KNOWN_VIOLATIONS] == []
+        assert barriers(page) == []
 
 
 @pytest.mark.parametrize("name", ["index.html", "notebooks/02_mlp_baseline.html", "glossary.html"])

@@ -1,6 +1,8 @@
 """Tuning: the small trial, the choice of a winner, tickets that are counted once, and the figures of lesson 10."""
 
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import optuna
@@ -239,6 +241,20 @@ def test_the_figures_show_what_they_are_given(ax, storage):
     study = tuning.start("s", 2, storage)
     tuning.work(study, value_of, heartbeat=1)
     assert len(figures.plot_tries(study, ax=ax).patches) == 2
+
+
+def test_a_worker_is_killed_only_once_it_has_put_its_name_to_a_trial(storage):
+    study = tuning.start("s", 1, storage)
+    trial = study.ask()
+    for named in (False, True):
+        worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        if named:
+            trial.set_user_attr("worker", "here")
+            tuning.kill_in_a_trial(worker, study, after=0, patience=1)
+        else:
+            with pytest.raises(RuntimeError, match="did not get into its trial"):
+                tuning.kill_in_a_trial(worker, study, after=0, patience=1)
+        assert worker.wait(timeout=10) != 0
 
 
 def test_a_worker_that_was_killed_before_it_gave_its_name_is_drawn(ax, storage):
