@@ -29,8 +29,9 @@ BUSY_CORES = 0.3
 MOST_IMAGES = 512  # in a step of the trial, which no progress bar shows
 LOOK_SECONDS = 0.2
 CPUINFO = Path("/proc/cpuinfo")
+# What this process has chosen, None where a trial was disturbed, so that a training that is repeated gives the same.
+_CHOSEN = {}
 
-# The numbers of two settings in glibc's malloc.h.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # the numbers of these settings in glibc's malloc.h
 ONE_GB = 2**30
 
@@ -217,9 +218,10 @@ def expected_seconds(
 def choose_precision(model: nn.Module, batch_size: int, device: torch.device) -> torch.dtype:
     """Choose the number format in which a model trains fastest on this machine.
 
-    A choice is kept in `precision.json` beside the trained models; delete that file to try again. A trial that other
-    programs disturb chooses nothing, says so, and is made again next time. A processor that has no instructions for
-    bfloat16 is spared the trial, which would take it seconds for each network.
+    A choice is kept in `precision.json` beside the trained models; delete that file and restart the kernel to try
+    again. A trial that other programs disturb keeps nothing and says so: the network stays in float32 until the kernel
+    is restarted, so that a training that is repeated gives the same. A processor that has no instructions for bfloat16
+    is spared the trial, which would take it seconds for each network.
 
     Parameters
     ----------
@@ -239,25 +241,27 @@ def choose_precision(model: nn.Module, batch_size: int, device: torch.device) ->
     if not has_convolution or not may_be_faster_in_bfloat16(device):
         return torch.float32
     path = config.RUNS_DIR / "precision.json"
-    try:
-        choices = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        choices = {}
     machine = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     layers = "-".join(str(tuple(p.shape)) for p in model.parameters())
     key = f"{platform.node()} {processor()} {machine} {torch.get_num_threads()} threads, torch {torch.__version__}, "
     key += f"{type(model).__name__} {layers}, batch {batch_size}"
-    if key not in choices:
-        choice = try_out(model, batch_size, device)
-        if choice is None:
-            print(
-                "Whether bfloat16 is faster here could not be measured, most likely because other programs are using "
-                "the processor. This training uses float32; the next one will measure again."
-            )
-            return torch.float32
-        choices[key] = choice
-        write_json(path, choices)
-    return getattr(torch, choices[key])
+    if (path, key) not in _CHOSEN:
+        try:
+            choices = json.loads(path.read_text())
+        except (FileNotFoundError, ValueError):
+            choices = {}
+        chosen = choices.get(key) or try_out(model, batch_size, device)
+        if chosen is not None and key not in choices:
+            write_json(path, choices | {key: chosen})
+        _CHOSEN[path, key] = chosen
+    chosen = _CHOSEN[path, key]
+    if chosen is None:
+        print(
+            "Whether bfloat16 is faster here could not be measured, most likely because other programs are using the "
+            "processor. Until the kernel is restarted, this network trains in float32."
+        )
+        return torch.float32
+    return getattr(torch, chosen)
 
 
 def keep_freed_memory() -> bool:

@@ -35,6 +35,11 @@ WORDS_OF_TROUBLE = (
     "interactive(children=",  # a widget that nobody draws
 )
 
+# Half faded in, a text has half its contrast.
+SETTLED = """() => Promise.allSettled(document.getAnimations()
+    .filter(animation => animation.effect.getComputedTiming().endTime < Infinity)
+    .map(animation => animation.finished))"""
+
 
 def find_chromium() -> str | None:
     """Return the path of a Chromium: the system's, else the one that playwright brought, else None."""
@@ -157,6 +162,7 @@ def serving(folder: Path, log_folder: Path):
 
 def barriers(page: Page) -> list[tuple[str, str, str]]:
     """List what axe finds on a page against WCAG 2.2, levels A and AA: rule, element, and what is wrong with it."""
+    page.evaluate(SETTLED)
     found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}).response
     assert len(found["passes"]) > 10, "axe has hardly looked at the page"
     return [

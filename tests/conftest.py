@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from helpers import config, fetch, unfinished
+from helpers import config, device, fetch, unfinished
 
 # Not by the environment: the notebooks' kernels need their own inline backend.
 matplotlib.use("Agg")
@@ -49,6 +49,7 @@ def home(tmp_path, monkeypatch):
     # Models that other tests stopped are none of this one's.
     monkeypatch.setattr(unfinished, "_HOW_FAR", weakref.WeakKeyDictionary())
     monkeypatch.setattr(unfinished, "_LAST_STOPPED", {})
+    monkeypatch.setattr(device, "_CHOSEN", {})
     return tmp_path
 
 

@@ -299,6 +299,15 @@ def looked_at():
     return sorted({*KINDS, *names, *map(page_of, site.notebook_paths())})
 
 
+def test_axe_waits_for_what_is_still_fading_in(browser, address):
+    with opened(browser, address + "cheat_sheets/03.html") as page:
+        for ends_at, found in [(1, set()), (0.3, {"color-contrast"})]:
+            page.add_style_tag(
+                content=f"@keyframes slow{{from{{opacity:.3}}}}.bd-article p{{animation:slow 1s;opacity:{ends_at}}}"
+            )
+            assert {rule for rule, _, _ in barriers(page)} == found
+
+
 @pytest.mark.parametrize("name", looked_at())
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_page_opens_quietly_is_light_enough_and_accessible(name, theme, browser, address, pages):
