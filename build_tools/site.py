@@ -104,7 +104,8 @@ def slug(heading: str) -> str:
 
 def readme_pages() -> dict[str, str]:
     """Split the README into the start page and the page about setting up, by their names in the site."""
-    parts = re.split(r"\n(?=## )", series.README.read_text(encoding="utf-8"))
+    text = series.between(series.README.read_text(encoding="utf-8"), "launch", "")  # the start page has its own
+    parts = re.split(r"\n(?=## )", text)
     apart = [part for part in parts if part.removeprefix("## ").partition("\n")[0] in SETTING_UP]
     start = "\n".join(part for part in parts if part not in apart)
     return {"index.md": start, "setting_up.md": "# Getting it to run\n\n" + "\n".join(apart)}
@@ -405,5 +406,11 @@ def build() -> None:
     print(f"The site is built. Open {OUT / 'index.html'} in a browser; it needs no network.")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Build the site, and give the README its links to running environments, where the project is on GitHub."""
+    series.fill(series.README, "launch", launch_links(repository(), "notebooks/00_start_here.ipynb"))
     build()
+
+
+if __name__ == "__main__":
+    main()

@@ -179,6 +179,19 @@ def test_launch_links_name_the_notebook_and_are_left_out_without_an_address():
     assert links.rewrite("[a](../LICENSE)", "notebooks/x.ipynb") == f"[a]({links.address}/blob/main/LICENSE)"
 
 
+def test_the_readme_gets_its_launch_links_from_the_origin_alone(tmp_path, monkeypatch):
+    page = tmp_path / "README.md"
+    page.write_text(before := series.README.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(series, "README", page)
+    monkeypatch.setattr(site, "build", lambda: None)
+    for address in ("https://github.com/someone/fashion", ""):
+        monkeypatch.setattr(site, "repository", lambda address=address: address)
+        site.main()
+        assert ("mybinder.org/v2/gh/someone/fashion/" in page.read_text(encoding="utf-8")) == bool(address)
+        assert "mybinder" not in site.readme_pages()["index.md"]
+    assert page.read_text(encoding="utf-8") == before  # the committed page knows no address
+
+
 def test_the_start_page_leads_to_the_demo_only_if_it_was_built(tmp_path, monkeypatch):
     monkeypatch.setattr(site, "DEMO", tmp_path)
     assert "demo" not in site.start_links("")
