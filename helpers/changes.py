@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 from helpers import config
 from helpers.augment import draw_between, move, random_erase, relight
 from helpers.evaluation import predict
-from helpers.plotting import BLUE, GREY, ORANGE, plot_image, plot_probabilities
+from helpers.plotting import BLUE, GREY, ORANGE, ink_on, plot_image, plot_probabilities
 
 PLAIN = "as they are"
 
@@ -95,7 +95,7 @@ def plot_card(card: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             f"{value:.0f}",
             ha="center",
             va="center",
-            color="white" if value > 55 else "black",
+            color=ink_on(shown, value),
             weight="bold" if best else "normal",
             bbox={"boxstyle": "square,pad=0.25", "fill": False, "edgecolor": ORANGE, "linewidth": 2} if best else None,
         )

@@ -13,7 +13,7 @@ from torch import nn
 from helpers.data import normalize
 from helpers.device import set_seed
 from helpers.models import Residual
-from helpers.plotting import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, is_unbeaten
+from helpers.plotting import BLUE, GREEN, GREY, ORANGE, OTHERS, is_unbeaten
 
 MARKS = list(zip("osD^v", ["-", "--", ":", "-.", (0, (5, 1, 1, 1))], [BLUE, ORANGE, GREEN, GREY, "black"], strict=True))
 
@@ -302,7 +302,7 @@ def plot_depths(reached: pd.DataFrame, column: str, label: str, *, ax: Axes | No
     for number, (kind, (mark, line, color)) in enumerate(zip(kinds, MARKS, strict=False)):
         rows = reached[reached["kind"] == kind]
         aside = 0.16 * (number - (len(kinds) - 1) / 2)
-        ax.plot(rows["depth"] + aside, factor * rows[column], mark, color=color, alpha=0.55, markersize=7)
+        ax.plot(rows["depth"] + aside, factor * rows[column], mark, color=color, alpha=0.8, markersize=6)
         means = factor * rows.groupby("depth")[column].mean()
         ax.plot(means.index + aside, means, linestyle=line, color=color, linewidth=2, label=f"{kind} (mean of seeds)")
     ax.set(xlabel="depth (3 × 3 convolutions behind the first)", ylabel=label, xticks=sorted(set(reached["depth"])))
@@ -362,9 +362,7 @@ def plot_costs(table: pd.DataFrame, cost: str, label: str, *, ax: Axes | None = 
     points = table.assign(seconds=table[cost], accuracy=100 * table["accuracy"])[["seconds", "accuracy"]]
     points = points.sort_values("seconds")
     edge = points[is_unbeaten(points)]
-    ax.plot(
-        edge["seconds"], edge["accuracy"], drawstyle="steps-post", color=LIGHT_BLUE, linewidth=5, label="not beaten"
-    )
+    ax.plot(edge["seconds"], edge["accuracy"], drawstyle="steps-post", color=OTHERS[2], linewidth=5, label="not beaten")
     for (group, rows), (mark, _, color) in zip(table.groupby("group", sort=False), MARKS, strict=False):
         middle = 100 * rows["accuracy"]
         reach = [middle - 100 * rows["low"], 100 * rows["high"] - middle]

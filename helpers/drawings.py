@@ -6,12 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.patches import Polygon, Rectangle
 from scipy.stats import binom
 from torch import nn
 
 from helpers import config
-from helpers.plotting import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, plot_confusion_matrix
+from helpers.plotting import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, ink_on, plot_confusion_matrix
 
 LIGHT_ORANGE = "#FBE3D3"  # behind the boxes of a table that are chosen
 
@@ -166,7 +167,7 @@ def draw_layers(model: nn.Sequential, *, ax: Axes | None = None) -> Axes:
     for column, layer in enumerate(linear):
         left, right = places[column], places[column + 1]
         corners = [(column, left[0]), (column, left[-1]), (column + 1, right[-1]), (column + 1, right[0])]
-        ax.add_patch(Polygon(corners, facecolor=LIGHT_BLUE, alpha=0.3, edgecolor="none", zorder=0))
+        ax.add_patch(Polygon(corners, facecolor=to_rgba(LIGHT_BLUE, 0.3), edgecolor=BLUE, zorder=0))
         for height in left:  # what one unit takes in; the others do the same
             ax.plot([column, column + 1], [height, right[-1]], color=GREY, linewidth=1, zorder=1)
         count = sum(parameter.numel() for parameter in layer.parameters())
@@ -279,7 +280,15 @@ def draw_fair_coin(heads: int, tosses: int, *, ax: Axes | None = None) -> Axes:
     away, seen = abs(counts - tosses / 2), abs(heads - tosses / 2)
     near = away <= max(2 * np.sqrt(tosses), 1.15 * seen)  # four standard deviations
     even, uneven = near & (away < seen), near & (away >= seen)
-    ax.bar(counts[even], chances[even], width=1, color=LIGHT_BLUE, linewidth=0, label="less uneven than seen")
+    ax.bar(
+        counts[even],
+        chances[even],
+        width=1,
+        color=LIGHT_BLUE,
+        edgecolor=BLUE,
+        linewidth=0.5,
+        label="less uneven than seen",
+    )
     ax.bar(counts[uneven], chances[uneven], width=1, color=ORANGE, hatch="//", linewidth=0, label="at least as uneven")
     ax.axvline(heads, color="black", linestyle="--", label=f"seen: {heads}")
     ax.set(xlabel=f"heads in {tosses} tosses", ylabel="chance with a fair coin (%)", title="A fair coin")
@@ -490,9 +499,9 @@ def draw_zoom(image, top: int, left: int, size: int = 8, title: str = "", *, axe
     axes[0].add_patch(Rectangle((left - 0.5, top - 0.5), size, size, **frame))
     axes[0].set_title(title)
     extent = (left - 0.5, left + size - 0.5, top + size - 0.5, top - 0.5)
-    axes[1].imshow(square, cmap="gray", vmin=0, vmax=255, interpolation="nearest", extent=extent)
+    shown = axes[1].imshow(square, cmap="gray", vmin=0, vmax=255, interpolation="nearest", extent=extent)
     for (row, column), value in np.ndenumerate(square):
-        color = "black" if value > 127 else "white"
+        color = ink_on(shown, value)
         axes[1].text(left + column, top + row, f"{value:g}", ha="center", va="center", color=color, fontsize=10)
     axes[1].set_xticks(range(left, left + size))
     axes[1].set_yticks(range(top, top + size))
@@ -614,7 +623,7 @@ def draw_memory_order(channels: int = 3, *, axes: np.ndarray | None = None) -> n
     for ax, order, title in zip(axes, (usual, last), ("usual order", "channels_last"), strict=True):
         for place, (channel, pixel) in enumerate(order):
             color, hatch = [BLUE, ORANGE, GREEN, GREY][channel], ["", "//", "..", "xx"][channel]
-            box = Rectangle((place, 0), 1, 1, facecolor=color, alpha=0.35, hatch=hatch, edgecolor="white", linewidth=2)
+            box = Rectangle((place, 0), 1, 1, facecolor=to_rgba(color, 0.35), hatch=hatch, edgecolor=color, linewidth=2)
             ax.add_patch(box)
             ax.add_patch(Rectangle((place, 0), 1, 1, fill=False, edgecolor=GREY))
             ax.text(place + 0.5, 0.5, f"{pixel}{channel}", ha="center", va="center", fontsize=13)
@@ -708,11 +717,11 @@ def draw_pooling(values, title: str = "", *, axes: np.ndarray | None = None) -> 
     pooled, where = blocks.max(axis=2), blocks.argmax(axis=2)
     axes = plt.subplots(1, 2, figsize=(9.5, 4.8), width_ratios=(2, 1))[1] if axes is None else axes
     for ax, table in zip(axes, (values, pooled), strict=True):
-        ax.imshow(table, cmap="Greys", vmin=0, vmax=1.6 * values.max(), interpolation="nearest")
+        shown = ax.imshow(table, cmap="Greys", vmin=0, vmax=1.6 * values.max(), interpolation="nearest")
         for (row, column), value in np.ndenumerate(table):
             is_largest = ax is axes[1] or (value > 0 and where[row // 2, column // 2] == row % 2 * 2 + column % 2)
-            weight = "bold" if is_largest else "normal"
-            ax.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=10, weight=weight)
+            style = {"fontsize": 10, "weight": "bold" if is_largest else "normal", "color": ink_on(shown, value)}
+            ax.text(column, row, f"{value:.1f}", ha="center", va="center", **style)
         ax.set(xticks=[], yticks=[])
         ax.grid(False)
     for (row, column), place in np.ndenumerate(where):

@@ -10,7 +10,7 @@ from torch import nn
 
 from helpers.data import TRAIN_MEAN, TRAIN_STD, normalize
 from helpers.inputs import check_images
-from helpers.plotting import BLUE, GREEN, GREY, ORANGE, plot_signed_image
+from helpers.plotting import BLUE, GREEN, GREY, ORANGE, OTHERS, plot_signed_image
 
 BLACK = -TRAIN_MEAN / TRAIN_STD  # a black pixel after `normalize`
 
@@ -351,7 +351,7 @@ def plot_deletion(curves: dict[str, np.ndarray], numbers: list[int], *, ax: Axes
         Of blocks deleted.
     """
     ax = ax or plt.gca()
-    styles = zip(["o-", "s--", "^-.", "D:", "v-", "x--"], [BLUE, ORANGE, GREEN, GREY, "#CC79A7", "black"], strict=True)
+    styles = zip(["o-", "s--", "^-.", "D:", "v-", "x--"], [BLUE, ORANGE, GREEN, GREY, OTHERS[0], "black"], strict=True)
     for (name, values), (style, color) in zip(curves.items(), styles, strict=False):
         ax.plot(numbers, 100 * values.mean(axis=0), style, color=color, linewidth=2, markersize=6, label=name)
     ax.set(xlabel="blocks of 4 × 4 pixels deleted (of 49)", ylabel="mean probability of its first answer (%)")

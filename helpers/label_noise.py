@@ -264,7 +264,7 @@ def plot_thresholds(
     for label, mark, color in ((first, "o", BLUE), (second, "^", ORANGE)):
         of_label = labels == label
         x, y = 100 * probabilities[of_label][:, [first, second]].T
-        ax.plot(x, y, mark, color=color, markersize=4, alpha=0.35, label=f"labelled {config.CLASS_NAMES[label]}")
+        ax.plot(x, y, mark, color=color, markersize=3, alpha=0.8, label=f"labelled {config.CLASS_NAMES[label]}")
         counts.append(f"{of_label.sum()} images labelled {config.CLASS_NAMES[label]}")
     believed = np.where(probabilities >= result.thresholds, probabilities, -1).argmax(axis=1)
     ringed = result.suspects & np.isin(labels, (first, second)) & np.isin(believed, (first, second))

@@ -764,7 +764,7 @@ def plot_answer(answer: Answer) -> np.ndarray:
     plot_image(answer.image, "what the network sees", ax=axes[1])
     best = answer.probabilities.argmax()
     colours = [BLUE if number == best else LIGHT_BLUE for number in range(len(CLASS_NAMES))]
-    axes[2].barh(CLASS_NAMES, 100 * answer.probabilities, color=colours)
+    axes[2].barh(CLASS_NAMES, 100 * answer.probabilities, color=colours, edgecolor=BLUE)
     axes[2].invert_yaxis()
     axes[2].set(xlim=(0, 100), xlabel="probability (%)")
     axes[2].set_title(confidence_in_words(answer.probabilities), fontsize=10)

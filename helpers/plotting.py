@@ -8,7 +8,10 @@ import pandas as pd
 import seaborn as sns
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from scipy.stats import binomtest
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 from torchvision.utils import make_grid
@@ -18,10 +21,12 @@ from helpers.alt_text import add_alt_text
 from helpers.evaluation import at_threshold, percent
 from helpers.inputs import check_answers
 
-# From the colour-blind-safe palette of Okabe and Ito.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"
+# The colour-blind-safe palette of Okabe and Ito, darkened where white behind it would leave too little contrast: text
+# needs 4.5 to 1, and a mark 3 to 1.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#B65000", "#007F5C", "#595959"
+OTHERS = ["#B8578F", "#A87400", "#2F8BC0", "#000000", "#8C8400"]
 RIGHT_COLOR, WRONG_COLOR = GREEN, ORANGE
-LIGHT_BLUE = "#9ECAE1"
+LIGHT_BLUE = "#9ECAE1"  # of a surface, which needs an edge
 COLUMNS, ROWS = 10, 4
 PAGE = COLUMNS * ROWS
 GAP = 2  # pixels between two pictures of a mosaic
@@ -29,9 +34,24 @@ GAP = 2  # pixels between two pictures of a mosaic
 
 def use_theme() -> None:
     """Set the one look of all figures, and have each described in words. A lesson calls it once, at its start."""
-    palette = [BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
+    palette = [BLUE, ORANGE, GREEN, *OTHERS]
     sns.set_theme(style="whitegrid", palette=palette, rc={"figure.dpi": 100, "figure.constrained_layout.use": True})
     add_alt_text()
+
+
+def ink_on(image: AxesImage, value: float) -> str:
+    """Return "black" or "white", whichever is seen better on the colour that an image gives to a value.
+
+    The contrast is at least 4.58 to 1 on every colour (WCAG 2.2, relative luminance).
+    """
+    channels = np.array(image.cmap(image.norm(value))[:3])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return "black" if linear @ [0.2126, 0.7152, 0.0722] > 0.179 else "white"
+
+
+def outline(color: str) -> list:
+    """Return what gives a text an outline: white around black, black around white, for a ground of several colours."""
+    return [withStroke(linewidth=2.5, foreground="white" if color == "black" else "black")]
 
 
 def plot_image(image: torch.Tensor, title: str = "", *, ax: Axes | None = None) -> Axes:
@@ -231,15 +251,14 @@ def plot_confusion_matrix(
         np.fill_diagonal(matrix, np.nan)
     largest = np.nanmax(matrix)
     ax = ax or plt.gca()
-    ConfusionMatrixDisplay(matrix, display_labels=config.CLASS_NAMES).plot(
+    display = ConfusionMatrixDisplay(matrix, display_labels=config.CLASS_NAMES).plot(
         include_values=False, cmap="Blues", colorbar=False, im_kw={"vmin": 0, "vmax": largest}, ax=ax
     )
     # scikit-learn would write each zero as well, and "0" for a share that is only rounded to it.
     for row, column in np.argwhere(matrix > 0):
         value = matrix[row, column]
-        color = "white" if value > 0.55 * largest else "black"
         text = f"{value:.0f}" if value > 0.5 else "<1"
-        ax.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+        ax.text(column, row, text, ha="center", va="center", color=ink_on(display.im_, value), fontsize=8)
     plt.setp(ax.get_xticklabels(), rotation=45, ha="right")
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
@@ -272,7 +291,7 @@ def plot_error_maps(outcomes: dict[str, tuple]) -> np.ndarray:
     for ax, (name, matrix) in zip(axes[0], counts.items(), strict=True):
         shown = ax.imshow(matrix, cmap="Blues", vmin=0, vmax=largest)
         row, column = np.unravel_index(np.nanargmax(matrix), matrix.shape)
-        color = "white" if matrix[row, column] > 0.55 * largest else "black"
+        color = ink_on(shown, matrix[row, column])
         ax.text(column, row, f"{matrix[row, column]:.0f}", ha="center", va="center", color=color, fontsize=9)
         ax.set_xticks(range(config.NUM_CLASSES), config.CLASS_NAMES, rotation=90)
         ax.set_yticks(range(config.NUM_CLASSES), config.CLASS_NAMES)
@@ -419,7 +438,7 @@ def plot_probabilities(
     ax = ax or plt.gca()
     predicted = probabilities.argmax()
     colors = [BLUE if number == predicted else LIGHT_BLUE for number in range(config.NUM_CLASSES)]
-    ax.barh(range(config.NUM_CLASSES), 100 * probabilities, color=colors)
+    ax.barh(range(config.NUM_CLASSES), 100 * probabilities, color=colors, edgecolor=BLUE)
     if reference is not None:
         ax.plot(100 * reference, range(config.NUM_CLASSES), "D", color=ORANGE, markersize=7, mec="white", clip_on=False)
     for number, share in enumerate(probabilities):
@@ -547,13 +566,13 @@ def plot_signed_image(picture: torch.Tensor, title: str, limit: float, *, ax: Ax
         The number that gets the full colour. A block of 4 x 4 pixels is marked if its mean passes a quarter of it.
     """
     ax = ax or plt.gca()
-    ax.imshow(picture, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
+    shown = ax.imshow(picture, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
     rows, columns = (size // 4 for size in picture.shape)
     blocks = picture[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4).mean(dim=(1, 3))
     for (row, column), value in np.ndenumerate(blocks.numpy()):
         if abs(value) > limit / 4:
-            color = "white" if abs(value) > 0.7 * limit else "black"
-            ax.text(4 * column + 1.5, 4 * row + 1.5, "+" if value > 0 else "−", ha="center", va="center", color=color)
+            style = {"color": (color := ink_on(shown, value)), "path_effects": outline(color)}
+            ax.text(4 * column + 1.5, 4 * row + 1.5, "+" if value > 0 else "−", ha="center", va="center", **style)
     ax.set_title(title, fontsize=10)
     ax.set_xticks([])
     ax.set_yticks([])
@@ -603,9 +622,9 @@ def plot_kernels(kernels: torch.Tensor, limit: float, axes: np.ndarray) -> np.nd
     axes : np.ndarray of N Axes
     """
     for kernel, ax in zip(kernels, axes, strict=True):
-        ax.imshow(kernel, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
+        shown = ax.imshow(kernel, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
         for (row, column), value in np.ndenumerate(kernel.numpy()):
-            color = "white" if abs(value) > 0.7 * limit else "black"
+            color = ink_on(shown, value)
             sign = "+" if value > 0 else "−"
             ax.text(column, row, sign, ha="center", va="center", color=color, fontsize=10)
         ax.set(xticks=[], yticks=[])
@@ -625,7 +644,8 @@ def plot_band(low: float, high: float, words: str, *, ax: Axes | None = None) ->
     """
     ax = ax or plt.gca()
     words = f"{words}: {100 * low:.1f} to {100 * high:.1f} %"
-    ax.axhspan(100 * low, 100 * high, facecolor=GREY, edgecolor=GREY, alpha=0.25, hatch="//", label=words)
+    look = {"facecolor": to_rgba(GREY, 0.25), "edgecolor": GREY, "hatch": "//"}
+    ax.axhspan(100 * low, 100 * high, label=words, **look)
     ax.legend(loc="lower right")
     return ax
 
@@ -720,7 +740,7 @@ def plot_range_test(
         Learning rates by what they are; at most three.
     """
     ax = ax or plt.gca()
-    ax.plot(rates, losses, ".", color=GREY, markersize=4, alpha=0.6, label="loss of the batch")
+    ax.plot(rates, losses, ".", color=GREY, markersize=4, alpha=0.75, label="loss of the batch")
     ax.plot(rates, smoothed, "-", color=BLUE, linewidth=2.5, label="running mean")
     for (label, rate), line, color in zip(marks.items(), ["--", ":", "-."], [GREEN, ORANGE, GREY], strict=False):
         ax.axvline(rate, linestyle=line, color=color, linewidth=2.5, label=f"{label}: {rate:.2g}")
@@ -754,7 +774,7 @@ def plot_ladder(ladder: pd.DataFrame, *, axes: np.ndarray | None = None) -> np.n
     left.grid(False, axis="y")
     for place, accuracies in zip(places, ladder["accuracies"], strict=True):
         label = "one seed" if place == 0 else None
-        right.plot(accuracies, [place] * len(accuracies), "o", color=GREY, alpha=0.6, markersize=6, label=label)
+        right.plot(accuracies, [place] * len(accuracies), "o", color=GREY, alpha=0.75, markersize=6, label=label)
     right.plot(ladder["mean"], places, "|", color=ORANGE, markersize=18, markeredgewidth=3, label="mean of the seeds")
     for place, mean in zip(places, ladder["mean"], strict=True):
         right.text(1.01, place, f"{mean:.2f}", va="center", transform=right.get_yaxis_transform())

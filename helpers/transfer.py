@@ -233,7 +233,7 @@ def plot_transfer(results: pd.DataFrame, *, axes: np.ndarray | None = None) -> n
         nudge = 1.04 ** (place - (len(ways) - 1) / 2)  # so that marks do not hide each other
         means = 100 * table.mean(axis=1)
         for draw in table:
-            axes[0].plot(nudge * table.index, 100 * table[draw], style[0], color=color, alpha=0.35, markersize=5)
+            axes[0].plot(nudge * table.index, 100 * table[draw], style[0], color=color, alpha=0.75, markersize=4)
         axes[0].plot(nudge * means.index, means, style, color=color, linewidth=2, markersize=8, label=f"{way}, mean")
         if place == 0:
             first = table

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 from scipy.stats import gaussian_kde
 
-from helpers.plotting import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE
+from helpers.plotting import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, ink_on
 
 LINES = [("o-", BLUE), ("s--", ORANGE), ("^-.", GREEN), ("D:", GREY)]
 
@@ -23,10 +23,10 @@ def plot_table(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = ax or plt.gca()
     grid = 100 * table.pivot(index=["batch_size", "dropout"], columns="learning_rate", values="accuracy")
-    ax.imshow(grid, cmap="Blues", aspect="auto", vmin=0, vmax=110)
+    shown = ax.imshow(grid, cmap="Blues", aspect="auto", vmin=0, vmax=110)
     for row, column in np.ndindex(grid.shape):
         value = grid.iloc[row, column]
-        style = {"ha": "center", "va": "center", "fontsize": 10, "color": "white" if value > 60 else "black"}
+        style = {"ha": "center", "va": "center", "fontsize": 10, "color": ink_on(shown, value)}
         ax.text(column, row, f"{value:.0f}", **style)
     ax.set_xticks(range(grid.shape[1]), [f"{rate:.2g}" for rate in grid.columns])
     ax.set_yticks(range(len(grid)), [f"{batch}, {dropout:g}" for batch, dropout in grid.index])
@@ -134,7 +134,7 @@ def plot_shares(shares: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     looks = zip([BLUE, LIGHT_BLUE, GREY], ["", "//", ".."], strict=True)
     for place, (name, (color, hatch)) in enumerate(zip(shares.columns, looks, strict=False)):
         rows = np.arange(len(shares)) + (place - (shares.shape[1] - 1) / 2) * height
-        bars = ax.barh(rows, 100 * shares[name], 0.9 * height, color=color, hatch=hatch, edgecolor="white", label=name)
+        bars = ax.barh(rows, 100 * shares[name], 0.9 * height, color=color, hatch=hatch, edgecolor="black", label=name)
         ax.bar_label(bars, fmt="%.0f", padding=3)
     ax.set_yticks(range(len(shares)), shares.index)
     ax.invert_yaxis()
@@ -163,7 +163,7 @@ def plot_pruning(curves: np.ndarray, epochs: np.ndarray, *, ax: Axes | None = No
     for curve, end in zip(100 * curves, epochs, strict=True):
         name = "ran to the end" if end == last else "pruned"
         color, style = (BLUE, "-") if end == last else (ORANGE, "--")
-        ax.plot(range(1, end + 1), curve[:end], style, color=color, alpha=0.7, linewidth=1.8)
+        ax.plot(range(1, end + 1), curve[:end], style, color=color, alpha=0.8, linewidth=1.8)
         mark = "o" if end == last else "X"
         ax.plot(end, curve[end - 1], mark, color=color, markersize=9, label=None if name in labelled else name)
         labelled.add(name)
@@ -190,7 +190,7 @@ def plot_savings(pruned: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     said = []
     for (name, part), (style, color) in zip(pruned.groupby("pruner", sort=False), LINES, strict=False):
         saved, change = 100 * part["saved"], 100 * part["change"]
-        ax.plot(saved, change, style[0], color=color, markersize=9, alpha=0.7, label=name)
+        ax.plot(saved, change, style[0], color=color, markersize=9, alpha=0.8, label=name)
         ax.axvline(saved.mean(), color=color, linestyle=style[1:], linewidth=2)
         said.append(
             f"{name} saves {saved.mean():.0f} percent on average, and the winner changes by {change.min():.1f} to "

@@ -46,6 +46,7 @@ from helpers.labelling import (
 )
 from helpers.plotting import (
     PAGE,
+    outline,
     plot_batch,
     plot_disagreements,
     plot_feature_maps,
@@ -282,7 +283,17 @@ def explore_kernel(images: torch.Tensor) -> None:
         plot_signed_image(values, title, limit, ax=right)
         for sign, extreme in (("−", values.argmin()), ("+", values.argmax())):  # not by colour alone
             row, column = divmod(int(extreme), values.shape[1])
-            right.text(column, row, sign, ha="center", va="center", color="white", weight="bold", fontsize=14)
+            right.text(
+                column,
+                row,
+                sign,
+                ha="center",
+                va="center",
+                color="white",
+                weight="bold",
+                fontsize=14,
+                path_effects=outline("white"),
+            )
         with result:
             result.clear_output(wait=True)
             display(figure)

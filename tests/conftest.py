@@ -9,10 +9,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from contrast import faint_marks, faint_texts
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from helpers import config, device, fetch, unfinished
+from helpers import config, device, fetch, plotting, unfinished
 
 # Not by the environment: the notebooks' kernels need their own inline backend.
 matplotlib.use("Agg")
@@ -37,6 +38,15 @@ def no_figures_left():
     """Close the figures of a test, so that the next one of its process counts its own alone."""
     yield
     plt.close("all")
+
+
+@pytest.fixture
+def figures_can_be_seen():
+    """Look at the contrast of what a test has drawn."""
+    plotting.use_theme()
+    yield
+    for figure in map(plt.figure, plt.get_fignums()):
+        assert faint_texts(figure) == [] and faint_marks(figure) == []
 
 
 @pytest.fixture
@@ -171,7 +181,5 @@ def six_samples():
 
 @pytest.fixture
 def ax():
-    """Give an empty Axes and close its figure afterwards."""
-    figure, axes = plt.subplots()
-    yield axes
-    plt.close(figure)
+    """Give an empty Axes."""
+    return plt.subplots()[1]

@@ -13,6 +13,8 @@ from helpers.alt_text import describe_axes
 from helpers.data import normalize
 from helpers.plotting import BLUE, ORANGE
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 
 @pytest.fixture
 def images():

@@ -14,6 +14,8 @@ from helpers import deep, models
 from helpers.data import normalize
 from helpers.device import set_seed
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 
 @pytest.fixture
 def batch():

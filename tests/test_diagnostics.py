@@ -9,6 +9,8 @@ from torch import nn
 from helpers import diagnostics, drawings, plotting
 from helpers.models import SimpleCNN
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 
 @pytest.fixture
 def images():

@@ -7,6 +7,8 @@ from torch import nn
 
 from helpers import config, drawings
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 
 def line(ax, label):
     """Give the one line whose label begins so."""

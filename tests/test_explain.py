@@ -13,6 +13,8 @@ from helpers import explain
 from helpers.data import normalize
 from helpers.models import LeanCNN
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 
 @pytest.fixture
 def network():

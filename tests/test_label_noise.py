@@ -16,6 +16,8 @@ from helpers.config import NUM_CLASSES
 from helpers.device import set_seed
 from helpers.models import LeanCNN, LogisticRegression
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 
 def some_images(number, seed=0):
     generator = torch.Generator().manual_seed(seed)

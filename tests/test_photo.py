@@ -19,6 +19,8 @@ from PIL import Image, ImageFilter
 from helpers import config, photo
 from helpers.photo import PhotoError
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 SMALL = (120, 160)  # width, height of the odd files' picture
 
 

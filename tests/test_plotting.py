@@ -10,6 +10,8 @@ from matplotlib.colors import to_hex
 
 from helpers import config, plotting
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 HISTORY = pd.DataFrame(
     {
         "epoch": [1, 2, 3],

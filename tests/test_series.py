@@ -16,6 +16,8 @@ from PIL import Image
 from build_tools import series
 from helpers.results import COLUMNS
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 ENTRY = dict(zip(COLUMNS, ["02_x", "MLP", 535818, 50000, 12, 21.4, 0.9039, 0.8954, 0.3127], strict=True))
 HEADLINE = {"lesson": "08_y", "headline": "what shifts add", "value": 2.1, "low": 1.4, "high": 2.9, "unit": "points"}
 HEADLINE["how"] = "3 seeds"

@@ -12,6 +12,8 @@ from torch.utils.data import TensorDataset
 from helpers import shift
 from helpers.evaluation import accuracy_interval, expected_calibration_error, predict, softmax_with_temperature
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 
 @pytest.fixture
 def images():

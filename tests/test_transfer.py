@@ -12,6 +12,8 @@ from helpers.alt_text import describe_axes
 from helpers.data import normalize
 from helpers.models import LeanCNN
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 
 @pytest.fixture
 def numbered():

@@ -14,9 +14,12 @@ from scipy.stats import norm
 from helpers import config, tuning
 from helpers import tuning_figures as figures
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::optuna.exceptions.ExperimentalWarning", "ignore:Heartbeat of storage:UserWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore::optuna.exceptions.ExperimentalWarning", "ignore:Heartbeat of storage:UserWarning"
+    ),
+    pytest.mark.usefixtures("figures_can_be_seen"),
+]
 
 
 @pytest.fixture(autouse=True)

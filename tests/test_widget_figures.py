@@ -10,6 +10,8 @@ from torch import nn
 from helpers import evaluation, plotting
 from helpers.models import BatchNormCNN, FashionNet
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 # Eight answers, the surest first; the second and the last are wrong.
 CURVE = pd.DataFrame(
     {

@@ -19,6 +19,8 @@ from helpers.data import normalize
 from helpers.evaluation import Predictions
 from helpers.models import BatchNormCNN, FashionNet
 
+pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
+
 # Times what a plain picture costs: a third of a second where that takes 0.12 seconds.
 ANSWER_LIMIT = 2.5
 
