@@ -378,7 +378,7 @@ def embed(model: LeanCNN, images: torch.Tensor) -> torch.Tensor:
     """
     device = next(model.parameters()).device
     body = nn.Sequential(*list(model.eval())[:-2])  # without the last convolution and what flattens its output
-    features = [body(normalize(batch).to(device)).mean(dim=(2, 3)).cpu() for batch in images.split(500)]
+    features = [body(normalize(batch).to(device)).mean(dim=(2, 3)).cpu() for batch in images.split(250)]
     return nn.functional.normalize(torch.cat(features), dim=1)
 
 
@@ -410,8 +410,8 @@ def nearest_by_pixels(asked: torch.Tensor, among: torch.Tensor) -> tuple[np.ndar
     asked, among : torch.Tensor
         uint8, (N, 1, 28, 28) and (M, 1, 28, 28).
     """
-    pixels = among.flatten(1).float() / 255
-    found = [torch.cdist(batch.flatten(1).float() / 255, pixels).min(dim=1) for batch in asked.split(500)]
+    pixels = among.flatten(1) / 255
+    found = [torch.cdist(batch.flatten(1) / 255, pixels).min(dim=1) for batch in asked.split(500)]
     return torch.cat([part.values for part in found]).numpy(), torch.cat([part.indices for part in found]).numpy()
 
 

@@ -221,7 +221,7 @@ def record_headline(lesson: str, headline: str, *, value: float, low: float, hig
     ValueError
         If the value does not lie within its interval.
     """
-    value, low, high = (round(float(number), 4) for number in (value, low, high))
+    value, low, high = (float(number) for number in (value, low, high))  # rounded once, where they are shown
     if not low <= value <= high:
         raise ValueError(f"{headline}: {value} does not lie within {low} to {high}. Give value, low and high in order.")
     entry = {"lesson": lesson, "headline": headline, "value": value, "low": low, "high": high, "unit": unit, "how": how}
