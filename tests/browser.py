@@ -35,6 +35,12 @@ WORDS_OF_TROUBLE = (
     "interactive(children=",  # a widget that nobody draws
 )
 
+# What axe finds in the markup of JupyterLab's parts, which Voila shares, by its rule: where it was reported.
+UPSTREAM = {
+    "image-alt": "https://github.com/jupyter/enhancement-proposals/issues/120",  # the words are there and not shown
+    "aria-input-field-name": "https://github.com/leongersen/noUiSlider/issues/1223",  # the sliders of ipywidgets
+    "link-in-text-block": "https://github.com/jupyterlab/jupyterlab/issues/9399",  # links without an underline
+}
 # Half faded in, a text has half its contrast.
 SETTLED = """() => Promise.allSettled(document.getAnimations()
     .filter(animation => animation.effect.getComputedTiming().endTime < Infinity)

@@ -14,7 +14,9 @@ import nbformat
 import pytest
 from browser import (
     RUN_NAME,
+    UPSTREAM,
     answers,
+    barriers,
     chromium,
     control,
     free_port,
@@ -300,6 +302,7 @@ def test_a_lesson_works_as_a_voila_page(project, page, tmp_path, capsys):
         seconds = [use(page, "page", press("ArrowRight")), use(page, "class", choose(label="Bag"))]
         seconds += [use(page, "page", press("ArrowLeft")), use(page, "class", choose(label="Sneaker"))]
         assert trouble(page) == []
+        assert {rule for rule, _, _ in barriers(page)} <= set(UPSTREAM)
     show_seconds(capsys, "Lesson 01 in Voila", seconds)
 
 
