@@ -11,6 +11,7 @@ import threading
 import time
 import venv
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -87,7 +88,7 @@ def environment(fresh, address, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     for name, value in {"UV_DEFAULT_INDEX": f"{address}/usual", "UV_CACHE_DIR": str(tmp_path / "cache")}.items():
         monkeypatch.setenv(name, value)
-    uv = shutil.which("uv")
+    uv = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)  # the tests bring one
     pretend(monkeypatch)
 
     def packages():
