@@ -312,6 +312,15 @@ def looked_at():
     return sorted({*KINDS, *names, *map(page_of, site.notebook_paths())})
 
 
+def test_on_paper_no_line_of_code_is_cut_and_every_answer_is_open(browser, address):
+    with opened(browser, address + "notebooks/03_cnn_dropout.html", width=700) as page:
+        cut = "[...document.querySelectorAll('pre')].filter(part => part.scrollWidth > part.clientWidth).length"
+        closed = "[...document.querySelectorAll('details.answer p')].filter(part => !part.checkVisibility()).length"
+        assert page.evaluate(cut) > 0 and page.evaluate(closed) > 0  # on a screen one scrolls and clicks
+        page.emulate_media(media="print")
+        assert page.evaluate(cut) == page.evaluate(closed) == 0
+
+
 def test_axe_waits_for_what_is_still_fading_in(browser, address):
     with opened(browser, address + "cheat_sheets/03.html") as page:
         for ends_at, found in [(1, set()), (0.3, {"color-contrast"})]:
