@@ -64,7 +64,8 @@ def describe_network(model: nn.Module) -> str:
         for name, method in sorted(vars(kind).items())
         if inspect.isfunction(method) and name != "__init__"  # what it builds is in the layers
     ]
-    return "\n".join([str(model), *methods])
+    layers = str(model).replace(", bias=True", "")  # which older versions of PyTorch do not write of a batch norm
+    return "\n".join([layers, *methods])
 
 
 def digest(*values: torch.Tensor) -> str:

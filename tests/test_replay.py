@@ -125,6 +125,15 @@ def test_another_network_of_that_name_is_not_replayed(recordings, stripes):
         train(stripes, True, models.LogisticRegression())
 
 
+def test_versions_of_pytorch_that_write_a_batch_norm_otherwise_have_the_same_network(monkeypatch):
+    described = set()
+    for words in ("{num_features}, eps={eps}", "{num_features}, eps={eps}, bias=True", "{num_features}, eps=0"):
+        monkeypatch.setattr(nn.BatchNorm2d, "extra_repr", lambda layer, words=words: words.format(**vars(layer)))
+        described.add(replay.describe_network(models.BatchNormCNN()))
+    different = 2
+    assert len(described) == different
+
+
 def test_steps_of_one_cycle_belong_to_the_training(recordings, stripes):
     def one_cycle(top):
         model = Small()

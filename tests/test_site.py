@@ -4,7 +4,9 @@ import contextlib
 import io
 import os
 import re
+import sys
 from collections import Counter
+from types import ModuleType, SimpleNamespace
 from urllib.parse import unquote
 
 import nbformat
@@ -14,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from browser import barriers, chromium, serving
 from bs4 import BeautifulSoup
+from IPython.core.inputtransformer2 import TransformerManager
 from torch import nn
 
 from build_tools import helper_errors, series, site
@@ -170,13 +173,23 @@ def test_launch_links_name_the_notebook_and_are_left_out_without_an_address():
     assert len(links) == 3 and all("someone/fashion" in link for link in links)
     assert sum(link.endswith("notebooks/02_mlp_baseline.ipynb") for link in links) == 2
     assert site.launch_links("", "notebooks/02_mlp_baseline.ipynb") == site.colab_cell("") == ""
-    assert "git clone -q --depth 1 https://github.com/someone/fashion " in site.colab_cell(
-        "https://github.com/someone/fashion"
-    )
     links = site.Links({"index.md", "OPERATIONS.md"}, {"a"}, "")
     assert links.rewrite("[a](../LICENSE) [b](../OPERATIONS.md#x)", "notebooks/x.ipynb") == "a [b](../OPERATIONS.md#x)"
     links.address = "https://github.com/someone/fashion"
     assert links.rewrite("[a](../LICENSE)", "notebooks/x.ipynb") == f"[a]({links.address}/blob/main/LICENSE)"
+
+
+def test_the_cell_for_colab_fetches_and_installs_there_and_does_nothing_elsewhere(monkeypatch):
+    [cell] = re.findall(r"```\n(.*?)```", site.colab_cell("https://github.com/someone/fashion"), flags=re.DOTALL)
+    code, done = TransformerManager().transform_cell(cell), []
+    shell = SimpleNamespace(system=done.append, run_line_magic=lambda *words: done.append(" ".join(words)))
+    monkeypatch.setattr(sys, "path", [])
+    exec(code, {"get_ipython": lambda: shell})
+    assert done == [] and sys.path == []
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    exec(code, {"get_ipython": lambda: shell})
+    assert done[0] == "git clone -q --depth 1 https://github.com/someone/fashion project" and sys.path == [".."]
+    assert done[1:] == ["cd project", "pip install -q -r requirements.txt", "cd notebooks"]
 
 
 def test_the_readme_gets_its_launch_links_from_the_origin_alone(tmp_path, monkeypatch):
