@@ -412,7 +412,7 @@ def mark_all(
 
     A process for each keeps its trouble from the others. They write to the same gradebook, in turn, as SQLite has it.
     """
-    PROCESSES.set_forkserver_preload(["build_tools.marking"])
+    PROCESSES.set_forkserver_preload(["nbgrader.apps"])
     students, running = list(students), {}
     try:
         while students or running:
@@ -526,11 +526,14 @@ def main() -> None:
         "--workers", type=int, help="how many to mark at the same time (one for each core, as far as the memory goes)"
     )
     arguments = parser.parse_args()
+    if arguments.workers is not None and arguments.workers < 1:
+        parser.error("--workers takes a number from 1")
     # nbgrader calls the command `alembic`, which is found without this only where the environment is activated.
     os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ.get("PATH", "")
     # For the kernels. An empty part would be the folder of the submission, where a random.py hides the package.
     paths = [str(config.ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # one kernel that fills a GPU would leave nothing for the others
     os.environ.setdefault("FAST", "1")  # the checks bring small inputs of their own, so the marks are the same
     warnings.simplefilter("ignore")  # of nbformat and SQLAlchemy, which a teacher can do nothing about
     left = mark(arguments.course.resolve(), arguments.assignment, arguments.students, arguments.workers)
