@@ -359,22 +359,24 @@ def outcome(app: NbGrader, student: str, expected: list[str], log: TextIO) -> li
 
 
 def mark_student(
-    environment: dict, course: Path, assignment: str, student: str, expected: list[str], answer: Connection
+    student: str, answer: Connection, course: Path, assignment: str, expected: list[str], environment: dict
 ) -> None:
     """Mark one student in a process of its own, and send what to say, the points first or why there are none.
 
     Parameters
     ----------
-    environment : dict
-        The variables. The process that this one is forked from has those of the time when it was started.
-    course : Path
-        nbgrader's folder of the course.
-    assignment, student : str
-        Their names.
-    expected : list of str
-        The file names of the assignment's notebooks.
+    student : str
+        The name.
     answer : Connection
         Takes the lines.
+    course : Path
+        nbgrader's folder of the course.
+    assignment : str
+        Its name.
+    expected : list of str
+        The file names of the assignment's notebooks.
+    environment : dict
+        The variables. The process that this one is forked from has those of the time when it was started.
     """
     os.environ.clear()
     os.environ.update(environment)
@@ -385,6 +387,8 @@ def mark_student(
     try:
         with (course / "marking.log").open("a", encoding="utf-8") as log, contextlib.chdir(course):
             lines = outcome(open_course(course, assignment), student, expected, log)
+    except KeyboardInterrupt:  # not of Ctrl-C, which does not come here
+        lines = [ENDED]
     except Exception as error:  # whatever it is, the line says whose
         lines = [f"NOT MARKED: {type(error).__name__}: {error}. Look at what was handed in, or mark it by hand."]
     answer.send(lines)
@@ -405,40 +409,61 @@ def end(number: int) -> None:
                 one.kill()
 
 
-def mark_all(
-    course: Path, assignment: str, students: list[str], expected: list[str], workers: int
-) -> Iterator[tuple[str, list[str]]]:
+def start_process(*arguments: object) -> multiprocessing.Process:
+    """Start a process that marks a student."""
+    for attempt in (1, 2):
+        process = PROCESSES.Process(target=mark_student, args=arguments)
+        try:
+            process.start()
+            return process
+        except (OSError, EOFError):  # the process that it is forked from was killed just now; the next has a new one
+            if attempt == 2:
+                raise
+
+
+def mark_all(students: list[str], workers: int, *common: object) -> Iterator[tuple[str, list[str]]]:
     """Mark students, several at the same time, and yield each with the lines about them when they are marked.
 
     A process for each keeps its trouble from the others. They write to the same gradebook, in turn, as SQLite has it.
+
+    Parameters
+    ----------
+    students : list of str
+        Whom to mark.
+    workers : int
+        How many at the same time.
+    *common
+        What `mark_student` takes behind the student and the connection.
     """
     PROCESSES.set_forkserver_preload(["nbgrader.apps"])
-    students, running = list(students), {}
+    waiting, running = list(students), {}
     try:
-        while students or running:
-            while students and len(running) < workers:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                student = waiting.pop(0)
                 receiver, sender = PROCESSES.Pipe(duplex=False)
-                student = students.pop(0)
-                arguments = (dict(os.environ), course, assignment, student, expected, sender)
-                process = PROCESSES.Process(target=mark_student, args=arguments)
-                process.start()
+                running[receiver] = student, start_process(student, sender, *common)
                 sender.close()
-                running[receiver] = student, process
             for receiver in wait(list(running), timeout=1):
                 student, process = running.pop(receiver)
                 try:
                     lines = receiver.recv()
                 except (EOFError, OSError):
                     lines = [ENDED]
-                end(process.pid)
-                process.join()
                 yield student, lines
+                process.join()
             for _, process in running.values():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     psutil.Process(process.pid).resume()  # a student's code may have suspended it
     finally:
         for _, process in running.values():
-            end(process.pid)
+            if process.is_alive():
+                end(process.pid)
+
+
+def usable_cores() -> int:
+    """Return on how many cores this process may run."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usual_workers(memory_limit: int) -> int:
@@ -449,8 +474,7 @@ def usual_workers(memory_limit: int) -> int:
     memory_limit : int
         Megabytes that a kernel may have.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, int(1000 * free_memory() / memory_limit)))
+    return max(1, min(usable_cores(), int(1000 * free_memory() / memory_limit)))
 
 
 def mark(course: Path, assignment: str, students: list[str], workers: int | None = None) -> list[str]:
@@ -502,10 +526,11 @@ def mark(course: Path, assignment: str, students: list[str], workers: int | None
     (course / "marking.log").unlink(missing_ok=True)
     left = dict.fromkeys(students or everyone)
     workers = workers or usual_workers(ExecuteToTheEnd(config=app.config).memory_limit)
-    # The threads of one kernel wait for each other, in vain if the kernel of another has their cores.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    # The threads of a kernel wait for each other, in vain where another kernel has their cores. One that fills a GPU
+    # would leave nothing for the others.
+    shared = {"OMP_NUM_THREADS": str(max(1, usable_cores() // workers)), "CUDA_VISIBLE_DEVICES": ""}
     try:
-        for student, lines in mark_all(course, assignment, list(left), expected, workers):
+        for student, lines in mark_all(list(left), workers, course, assignment, expected, shared | os.environ):
             print(f"{student}: {lines[0]}", *lines[1:], sep="\n    ", flush=True)
             if not lines[0].startswith("NOT MARKED"):
                 del left[student]
@@ -533,7 +558,6 @@ def main() -> None:
     # For the kernels. An empty part would be the folder of the submission, where a random.py hides the package.
     paths = [str(config.ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # one kernel that fills a GPU would leave nothing for the others
     os.environ.setdefault("FAST", "1")  # the checks bring small inputs of their own, so the marks are the same
     warnings.simplefilter("ignore")  # of nbformat and SQLAlchemy, which a teacher can do nothing about
     left = mark(arguments.course.resolve(), arguments.assignment, arguments.students, arguments.workers)

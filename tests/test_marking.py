@@ -25,6 +25,7 @@ from nbgrader.converters import GenerateAssignment
 
 from build_tools import marking
 from helpers import config
+from helpers.machine import needed_memory
 
 CONFIGURATION = """\
 c = get_config()
@@ -327,6 +328,14 @@ def test_a_command_that_was_stopped_keeps_the_marks_and_leaves_nothing_running(c
     while processes_in(course) and time.monotonic() < ends:
         time.sleep(0.1)
     assert processes_in(course) == []
+
+
+def test_as_many_are_marked_at_once_as_there_are_cores_and_room_for(monkeypatch):
+    monkeypatch.setattr(marking, "usable_cores", lambda: 8)
+    for free, workers in {100: 8, 21: 5, 1: 1}.items():
+        monkeypatch.setattr(marking, "free_memory", lambda free=free: free)
+        assert marking.usual_workers(4000) == workers
+    assert marking.ExecuteToTheEnd().memory_limit >= 1500 * needed_memory()
 
 
 def test_what_is_missing_has_a_message(course, marked, tmp_path):
