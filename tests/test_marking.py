@@ -94,8 +94,10 @@ PRINT = DOUBLE.replace("return", "print(3_000_000 * 'x')\n    return")
 WRITE = PRINT.replace("return", "logging.warning('called'); os.write(2, b'a C++ library')\n    return")
 # The kernel ends a little after the cell, so the check must take a while to notice.
 EXIT = "import time\n\n" + DOUBLE.replace("return", "time.sleep(0.5)\n    return") + "\n\nexit()"
-# What is global stays in a kernel, where it leaves no room for the next exercise.
 EAT = "eaten = []\n\ndef double(number):\n    while True:\n        eaten.append(bytearray(100_000))"
+# What is global stays in a kernel, but not in the new one that marks the next exercise.
+EATEN = answered(EAT)
+EATEN.cells[3].source = "def triple(number):\n    return 0 if eaten else 3 * number"
 # Of the processes that mark: the kernel is the child of a worker, which is the child of a process for all workers.
 DO_TO_PARENT = "import os, psutil, signal\nworker = psutil.Process(os.getppid())\n{}\n\n" + DOUBLE
 TEXT = nbformat.writes(assignment())
@@ -103,7 +105,7 @@ SUBMISSIONS = {  # student: (what is handed in, points)
     "0012": (answered(EXIT), 5),
     "copies": (with_copied_cells_and_spoilt_metadata(), 5),
     "deletes": (without_a_check(), 3),
-    "eats": (answered(EAT), 3),
+    "eats": (EATEN, 3),
     "hangs": (answered(HANG), 3),
     "kills": (answered("import os\n\ndef double(number):\n    os._exit(1)"), 3),
     "raises": (answered(PRINT.replace("return", "raise SystemExit  #")), 3),
@@ -291,10 +293,18 @@ def test_students_are_marked_again_alone_by_one_worker(course, marked):
 def test_a_worker_waits_while_another_process_writes_to_the_gradebook(course, marked):
     other = sqlite3.connect(course / "gradebook.db", check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
-    timer = threading.Timer(9, other.rollback)  # sqlite3 gives up after 5 seconds
-    timer.start()
+    earlier = course / "autograded" / "0012" / "numbers" / NAME
+
+    def let_go():
+        while earlier.exists():  # until the worker is about to write
+            time.sleep(0.1)
+        time.sleep(8)  # sqlite3 gives up after 5
+        other.rollback()
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
     said, end = run(course, "numbers", "0012", "--workers", "1")
-    timer.join()
+    thread.join()
     other.close()
     assert said.startswith("0012: 5 of 5 points\n") and end == ""
 
@@ -328,6 +338,8 @@ def test_a_command_that_was_stopped_keeps_the_marks_and_leaves_nothing_running(c
     while processes_in(course) and time.monotonic() < ends:
         time.sleep(0.1)
     assert processes_in(course) == []
+    executed = course / "autograded" / "hangs" / "numbers" / NAME
+    assert "CellTimeoutError" not in executed.read_text(encoding="utf-8"), "it went on behind the teacher's back"
 
 
 def test_as_many_are_marked_at_once_as_there_are_cores_and_room_for(monkeypatch):
