@@ -12,16 +12,23 @@ import copy
 import glob
 import io
 import logging
+import multiprocessing
 import os
 import re
 import subprocess
 import sysconfig
+import threading
+import uuid
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TextIO
 
 import nbformat
+import psutil
+from jupyter_core.paths import jupyter_runtime_dir
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
@@ -33,6 +40,7 @@ from nbgrader.utils import is_grade, temp_attrs
 from traitlets import Bool, Integer, Unicode
 
 from helpers import config
+from helpers.machine import free_memory
 
 # Of one cell, in characters. An endless loop that prints would fill the memory of this process and of every browser.
 MOST_OUTPUT = 1_000_000
@@ -43,9 +51,20 @@ STOPPED = (DeadKernelError, CellTimeoutError)
 TROUBLES = {
     "DeadKernelError": "ended the kernel (os._exit, a crash, or too little memory)",
     "CellTimeoutError": "took longer than the time limit (an endless loop?)",
+    "MemoryError": "asked for more memory than the limit",
 }
+# How Python, NumPy and PyTorch say it.
+TOO_LITTLE_MEMORY = re.compile(r"MemoryError|DefaultCPUAllocator|std::bad_alloc")
 # exit() and quit() end a kernel after their cell, and with it every exercise below.
 IGNORE_EXIT = 'get_ipython().ask_exit = lambda: print("exit() is ignored when marking")'
+# Of Linux alone. What a library reserves and does not use is not counted, in contrast to RLIMIT_AS.
+LIMIT_MEMORY = "import resource as r; r.setrlimit(r.RLIMIT_DATA, ({bytes}, {bytes})); del r"
+# Of the processes that mark. They are forked from one which has imported nbgrader and starts no threads.
+PROCESSES = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
+ENDED = (
+    "NOT MARKED: the process that marked it was ended, probably by the code in it (os.kill?). "
+    "Look at the notebook, or mark it by hand."
+)
 
 
 class RestoreMetadata(NbGraderPreprocessor):
@@ -96,6 +115,7 @@ class ExecuteToTheEnd(Execute):
     timeout = Integer(300, allow_none=True, help="Seconds for a cell; some train a network.").tag(config=True)
     iopub_timeout = Integer(30, help="Seconds to wait for what a cell has printed.").tag(config=True)
     shutdown_kernel = Unicode("immediate", help="A kernel that hangs does not end when asked to.").tag(config=True)
+    memory_limit = Integer(4000, help="Megabytes that a kernel may have (Linux).").tag(config=True)
     store_widget_state = Bool(False, help="Widgets are not part of a feedback page.").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
@@ -105,22 +125,30 @@ class ExecuteToTheEnd(Execute):
 
     def start_new_kernel(self, **options: object) -> None:
         """Start a kernel that does not write between the lines for the teacher."""
+        folder = Path(jupyter_runtime_dir())
+        address = str(folder / f"marking-{uuid.uuid4().hex[:12]}")
+        if os.name != "nt" and len(address) < 100:  # of the 107 letters that Linux allows
+            # A free network port may be taken by another worker's kernel before this one opens it.
+            folder.mkdir(parents=True, exist_ok=True)
+            self.km.transport, self.km.ip = "ipc", address
         super().start_new_kernel(stderr=subprocess.DEVNULL, **options)
 
     def start_new_kernel_client(self) -> object:
-        """Connect to a new kernel, and make it survive exit()."""
+        """Connect to a new kernel, make it survive exit(), and limit its memory."""
         client = super().start_new_kernel_client()
-        self.wait_for_reply(client.execute(IGNORE_EXIT, silent=True))
+        for code in (IGNORE_EXIT, LIMIT_MEMORY.format(bytes=self.memory_limit * 1_000_000)):
+            self.wait_for_reply(client.execute(code, silent=True))
         return client
 
     def preprocess_cell(self, cell: NotebookNode, resources: dict, index: int) -> tuple[NotebookNode, dict]:
-        """Execute a cell; if it ends the kernel, note that in its output and go on with a new one."""
+        """Execute a cell; if it ends or fills the kernel, note that in its output and go on with a new one."""
         try:
-            return super().preprocess_cell(cell, resources, index)
+            cell, resources = super().preprocess_cell(cell, resources, index)
         except STOPPED as error:
             cell.outputs.append(stopped(error))
+        if trouble(cell):
             self.start_again(index)
-            return cell, resources
+        return cell, resources
 
     def start_again(self, index: int) -> None:
         """Start a new kernel and execute what stands above a cell, but for checks and cells that ended a kernel."""
@@ -180,8 +208,10 @@ def stopped(error: Exception) -> NotebookNode:
 
 def trouble(cell: NotebookNode) -> str | None:
     """Say what a cell did to its kernel, or None."""
-    names = [output.ename for output in cell.get("outputs", []) if output.output_type == "error"]
-    return next((TROUBLES[name] for name in names if name in TROUBLES), None)
+    errors = [output for output in cell.get("outputs", []) if output.output_type == "error"]
+    if any(TOO_LITTLE_MEMORY.search(f"{error.ename} {error.evalue}") for error in errors):
+        return TROUBLES["MemoryError"]
+    return next((TROUBLES[error.ename] for error in errors if error.ename in TROUBLES), None)
 
 
 def cell_name(cell: NotebookNode) -> str:
@@ -191,9 +221,12 @@ def cell_name(cell: NotebookNode) -> str:
 
 def open_course(course: Path, assignment: str) -> NbGrader:
     """Return nbgrader with the configuration of a course, and the replaced preprocessors in it."""
-    app = NbGrader()
-    app.initialize([], root=str(course))
+    with contextlib.chdir(course):  # where nbgrader looks for its configuration
+        app = NbGrader()
+        app.initialize([], root=str(course))
     app.coursedir.assignment_id = assignment
+    if app.coursedir.db_url.startswith("sqlite:"):
+        app.coursedir.db_url += "?timeout=300"  # seconds to wait while another process writes; usual are 5
     replaced = {DeduplicateIds: RestoreMetadata, Execute: ExecuteToTheEnd}
     usual = Autograde(config=app.config)
     app.config.Autograde.sanitize_preprocessors = [replaced.get(one, one) for one in usual.sanitize_preprocessors]
@@ -306,17 +339,6 @@ def remarks(submitted: Path, marked: Path, gradebook: Gradebook, assignment: str
     return found
 
 
-def mark_student(app: NbGrader, student: str, expected: list[str], log: TextIO) -> bool:
-    """Mark one student, print the points or why there are none, and say whether it worked."""
-    print(f"{student}: ", end="", flush=True)
-    try:
-        lines = outcome(app, student, expected, log)
-    except Exception as error:  # whatever it is, the others are still to be marked
-        lines = [f"NOT MARKED: {type(error).__name__}: {error}. Look at what was handed in, or mark it by hand."]
-    print(*lines, sep="\n    ", flush=True)
-    return not lines[0].startswith("NOT MARKED")
-
-
 def outcome(app: NbGrader, student: str, expected: list[str], log: TextIO) -> list[str]:
     """Mark one student; return the points and what to know about them, or why there are none."""
     coursedir, assignment = app.coursedir, app.coursedir.assignment_id
@@ -338,7 +360,126 @@ def outcome(app: NbGrader, student: str, expected: list[str], log: TextIO) -> li
         return [f"{submission.score:g} of {submission.max_score:g} points", *said]
 
 
-def mark(course: Path, assignment: str, students: list[str]) -> list[str]:
+def mark_student(
+    student: str, answer: Connection, course: Path, assignment: str, expected: list[str], environment: dict
+) -> None:
+    """Mark one student in a process of its own, and send what to say, the points first or why there are none.
+
+    Parameters
+    ----------
+    student : str
+        The name.
+    answer : Connection
+        Takes the lines.
+    course : Path
+        nbgrader's folder of the course.
+    assignment : str
+        Its name.
+    expected : list of str
+        The file names of the assignment's notebooks.
+    environment : dict
+        The variables. The process that this one is forked from has those of the time when it was started.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
+    warnings.simplefilter("ignore")  # of nbformat and SQLAlchemy, which a teacher can do nothing about
+    if os.name != "nt":
+        os.setsid()  # so that Ctrl-C reaches the command alone, which then ends this process
+    threading.Thread(target=end_without_the_command, daemon=True).start()
+    try:
+        with (course / "marking.log").open("a", encoding="utf-8") as log, contextlib.chdir(course):
+            lines = outcome(open_course(course, assignment), student, expected, log)
+    except KeyboardInterrupt:  # not of Ctrl-C, which does not come here
+        lines = [ENDED]
+    except Exception as error:  # whatever it is, the line says whose
+        lines = [f"NOT MARKED: {type(error).__name__}: {error}. Look at what was handed in, or mark it by hand."]
+    answer.send(lines)
+
+
+def end_without_the_command() -> None:
+    """Wait for the end of the command, and then end this process: nobody would hear of its mark."""
+    wait([multiprocessing.parent_process().sentinel])
+    end(os.getpid())
+
+
+def end(number: int) -> None:
+    """End a process and those that it started, whatever they are doing."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(number)
+        for one in [*process.children(recursive=True), process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+def start_process(*arguments: object) -> multiprocessing.Process:
+    """Start a process that marks a student."""
+    for attempt in (1, 2):
+        process = PROCESSES.Process(target=mark_student, args=arguments)
+        try:
+            process.start()
+            return process
+        except (OSError, EOFError):  # the process that it is forked from was killed just now; the next has a new one
+            if attempt == 2:
+                raise
+
+
+def mark_all(students: list[str], workers: int, *common: object) -> Iterator[tuple[str, list[str]]]:
+    """Mark students, several at the same time, and yield each with the lines about them when they are marked.
+
+    A process for each keeps its trouble from the others. They write to the same gradebook, in turn, as SQLite has it.
+
+    Parameters
+    ----------
+    students : list of str
+        Whom to mark.
+    workers : int
+        How many at the same time.
+    *common
+        What `mark_student` takes behind the student and the connection.
+    """
+    PROCESSES.set_forkserver_preload(["nbgrader.apps"])
+    waiting, running = list(students), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                student = waiting.pop(0)
+                receiver, sender = PROCESSES.Pipe(duplex=False)
+                running[receiver] = student, start_process(student, sender, *common)
+                sender.close()
+            for receiver in wait(list(running), timeout=1):
+                student, process = running.pop(receiver)
+                try:
+                    lines = receiver.recv()
+                except (EOFError, OSError):
+                    lines = [ENDED]
+                yield student, lines
+                process.join()
+            for _, process in running.values():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    psutil.Process(process.pid).resume()  # a student's code may have suspended it
+    finally:
+        for _, process in running.values():
+            if process.is_alive():
+                end(process.pid)
+
+
+def usable_cores() -> int:
+    """Return on how many cores this process may run."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usual_workers(memory_limit: int) -> int:
+    """Return how many to mark at the same time: one for each core, as far as the memory goes.
+
+    Parameters
+    ----------
+    memory_limit : int
+        Megabytes that a kernel may have.
+    """
+    return max(1, min(usable_cores(), int(1000 * free_memory() / memory_limit)))
+
+
+def mark(course: Path, assignment: str, students: list[str], workers: int | None = None) -> list[str]:
     """Mark an assignment, and write the feedback and the table of marks.
 
     Parameters
@@ -349,6 +490,8 @@ def mark(course: Path, assignment: str, students: list[str]) -> list[str]:
         As it was generated with nbgrader.
     students : list of str
         Whom to mark; if empty, everyone in submitted/.
+    workers : int, optional
+        How many to mark at the same time. By default one for each core, as far as the memory goes.
 
     Returns
     -------
@@ -364,8 +507,7 @@ def mark(course: Path, assignment: str, students: list[str]) -> list[str]:
         raise SystemExit(f"There is no folder {course}. Give the folder of the course, with submitted/ in it.")
     if glob.escape(str(course)) != str(course):
         raise SystemExit(f"nbgrader takes no [, ], * or ? in the path {course}. Rename the folder.")
-    with contextlib.chdir(course):  # where nbgrader looks for its configuration, and writes grades.csv
-        app = open_course(course, assignment)
+    app = open_course(course, assignment)
     with Gradebook(app.coursedir.db_url, app.coursedir.course_id) as gradebook:
         try:
             expected = [f"{notebook.name}.ipynb" for notebook in gradebook.find_assignment(assignment).notebooks]
@@ -383,11 +525,22 @@ def mark(course: Path, assignment: str, students: list[str]) -> list[str]:
             f"There is no folder of a student {', '.join(sorted(unknown))} in {submitted}. "
             f"A submission belongs in {submitted}/STUDENT/{assignment}/{expected[0]}"
         )
-    with (course / "marking.log").open("w", encoding="utf-8") as log, contextlib.chdir(course):
-        left = [one for one in students or everyone if not mark_student(app, one, expected, log)]
-        with Gradebook(app.coursedir.db_url, app.coursedir.course_id) as gradebook:
-            CsvExportPlugin(parent=app).export(gradebook)
-    return left
+    (course / "marking.log").unlink(missing_ok=True)
+    left = dict.fromkeys(students or everyone)
+    workers = workers or usual_workers(ExecuteToTheEnd(config=app.config).memory_limit)
+    # The threads of a kernel wait for each other, in vain where another kernel has their cores. One that fills a GPU
+    # would leave nothing for the others.
+    shared = {"OMP_NUM_THREADS": str(max(1, usable_cores() // workers)), "CUDA_VISIBLE_DEVICES": ""}
+    try:
+        for student, lines in mark_all(list(left), workers, course, assignment, expected, shared | os.environ):
+            print(f"{student}: {lines[0]}", *lines[1:], sep="\n    ", flush=True)
+            if not lines[0].startswith("NOT MARKED"):
+                del left[student]
+    except KeyboardInterrupt:
+        print("\nStopped. Whoever has points above is marked.", flush=True)
+    with contextlib.chdir(course), Gradebook(app.coursedir.db_url, app.coursedir.course_id) as gradebook:
+        CsvExportPlugin(parent=app).export(gradebook)  # writes grades.csv here
+    return list(left)
 
 
 def main() -> None:
@@ -396,7 +549,12 @@ def main() -> None:
     parser.add_argument("course", type=Path, help="the folder with nbgrader_config.py and submitted/")
     parser.add_argument("assignment", help="the name of the assignment")
     parser.add_argument("students", nargs="*", metavar="student", help="mark only these students, in place of everyone")
+    parser.add_argument(
+        "--workers", type=int, help="how many to mark at the same time (one for each core, as far as the memory goes)"
+    )
     arguments = parser.parse_args()
+    if arguments.workers is not None and arguments.workers < 1:
+        parser.error("--workers takes a number from 1")
     # nbgrader calls the command `alembic`, which is found without this only where the environment is activated.
     os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ.get("PATH", "")
     # For the kernels. An empty part would be the folder of the submission, where a random.py hides the package.
@@ -404,7 +562,7 @@ def main() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     os.environ.setdefault("FAST", "1")  # the checks bring small inputs of their own, so the marks are the same
     warnings.simplefilter("ignore")  # of nbformat and SQLAlchemy, which a teacher can do nothing about
-    left = mark(arguments.course.resolve(), arguments.assignment, arguments.students)
+    left = mark(arguments.course.resolve(), arguments.assignment, arguments.students, arguments.workers)
     print(f"The marks are in {arguments.course / 'grades.csv'}, a page for each student in feedback/.", flush=True)
     if left:
         raise SystemExit(

@@ -7,22 +7,32 @@ import csv
 import io
 import os
 import re
+import signal
+import sqlite3
+import subprocess
+import sys
 import sysconfig
+import threading
+import time
 from collections import Counter
 from types import SimpleNamespace
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.converters import GenerateAssignment
 
 from build_tools import marking
+from helpers import config
+from helpers.machine import needed_memory
 
 CONFIGURATION = """\
 c = get_config()
 c.CourseDirectory.course_id = "fashion"
 c.ExecutePreprocessor.timeout = 8
 c.ExecuteToTheEnd.iopub_timeout = 4
+c.ExecuteToTheEnd.memory_limit = 600
 """
 NAME = "numbers.ipynb"
 DOUBLE = "def double(number):\n    return 2 * number"
@@ -84,14 +94,23 @@ PRINT = DOUBLE.replace("return", "print(3_000_000 * 'x')\n    return")
 WRITE = PRINT.replace("return", "logging.warning('called'); os.write(2, b'a C++ library')\n    return")
 # The kernel ends a little after the cell, so the check must take a while to notice.
 EXIT = "import time\n\n" + DOUBLE.replace("return", "time.sleep(0.5)\n    return") + "\n\nexit()"
+EAT = "eaten = []\n\ndef double(number):\n    while True:\n        eaten.append(bytearray(100_000))"
+# What is global stays in a kernel, but not in the new one that marks the next exercise.
+EATEN = answered(EAT)
+EATEN.cells[3].source = "def triple(number):\n    return 0 if eaten else 3 * number"
+# Of the processes that mark: the kernel is the child of a worker, which is the child of a process for all workers.
+DO_TO_PARENT = "import os, psutil, signal\nworker = psutil.Process(os.getppid())\n{}\n\n" + DOUBLE
 TEXT = nbformat.writes(assignment())
 SUBMISSIONS = {  # student: (what is handed in, points)
     "0012": (answered(EXIT), 5),
     "copies": (with_copied_cells_and_spoilt_metadata(), 5),
     "deletes": (without_a_check(), 3),
+    "eats": (EATEN, 3),
     "hangs": (answered(HANG), 3),
     "kills": (answered("import os\n\ndef double(number):\n    os._exit(1)"), 3),
     "raises": (answered(PRINT.replace("return", "raise SystemExit  #")), 3),
+    "suspends": (answered(DO_TO_PARENT.format("worker.suspend()")), 5),
+    "uproots": (answered(DO_TO_PARENT.format("worker.parent().kill()")), 5),
     "writes": (answered("import logging, os\nlogging.basicConfig()\nlogging.warning('imported')\n\n" + WRITE), 5),
     "zoe": (answered(DOUBLE), 5),
 }
@@ -105,6 +124,7 @@ UNREADABLE = {
 }
 NOT_MARKED = {  # student: what the line contains
     **dict.fromkeys(UNREADABLE, "Ask for it again"),
+    "ends": "the process that marked it was ended",
     "Doe, Jane": "Rename the folder",
     "group [1]": "Rename the folder",
     "loose.ipynb": "Move it to submitted/STUDENT/numbers/numbers.ipynb",
@@ -115,6 +135,7 @@ NOT_MARKED = {  # student: what the line contains
 REMARKS = {
     "copies": "double is in the notebook 2 times",
     "deletes": "check_double was deleted",
+    "eats": "check_double asked for more memory than the limit",
     "hangs": "check_double took longer than the time limit",
     "kills": "check_double ended the kernel",
     "raises": "check_double printed a lot",
@@ -138,6 +159,7 @@ def course(tmp_path_factory):
     nbformat.write(assignment(), source / NAME)
     for student, (notebook, _) in SUBMISSIONS.items():
         hand_in(course, student, notebook)
+    hand_in(course, "ends", answered(DO_TO_PARENT.format("worker.kill()")))
     for student, content in UNREADABLE.items():
         hand_in(course, student, content)
     hand_in(course, "other folder", assignment(), folder="exercise")
@@ -177,7 +199,7 @@ def enter_assignment(course):
 def marked(course):
     """Mark the class; return what was said of each student, and the last message."""
     enter_assignment(course)
-    said, end = run(course, "numbers")
+    said, end = run(course, "numbers", "--workers", "2")
     (course / "first grades.csv").write_bytes((course / "grades.csv").read_bytes())
     return dict(re.findall(r"^(\S[^:\n]*): (.*(?:\n    .*)*)", said, flags=re.MULTILINE)), end
 
@@ -206,7 +228,7 @@ def test_what_a_teacher_should_know_is_said_and_nothing_else(marked, student):
 def test_a_submission_that_cannot_be_marked_has_a_line_with_the_way_out(course, marked, student):
     line = marked[0][student]
     assert line.startswith("NOT MARKED: ") and NOT_MARKED[student] in line
-    assert student in marked[1] and student not in points(course / "first grades.csv")
+    assert student in marked[1] and points(course / "first grades.csv").get(student, 0) == 0
 
 
 def test_what_was_printed_is_in_the_feedback_up_to_a_limit(course, marked):
@@ -259,13 +281,73 @@ def cell_output(course, student, kind):
     return output.text if kind == "stream" else output.ename
 
 
-def test_a_student_is_marked_again_alone(course, marked):
+def test_students_are_marked_again_alone_by_one_worker(course, marked):
     notebook = nbformat.writes(answered("def double(number):\n    return 0"))
     (course / "submitted" / "zoe" / "numbers" / NAME).write_text(notebook, encoding="utf-8")
-    said, end = run(course, "numbers", "zoe")
-    assert said.startswith("zoe: 3 of 5 points\n") and end == ""
+    said, end = run(course, "numbers", "ends", "zoe", "--workers", "1")
+    assert re.match(r"ends: NOT MARKED: the process .*\nzoe: 3 of 5 points\n", said) and "Not marked: ends." in end
     changed = {"zoe": 3.0}
     assert points(course / "grades.csv") == points(course / "first grades.csv") | changed
+
+
+def test_a_worker_waits_while_another_process_writes_to_the_gradebook(course, marked):
+    other = sqlite3.connect(course / "gradebook.db", check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    earlier = course / "autograded" / "0012" / "numbers" / NAME
+
+    def let_go():
+        while earlier.exists():  # until the worker is about to write
+            time.sleep(0.1)
+        time.sleep(8)  # sqlite3 gives up after 5
+        other.rollback()
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    said, end = run(course, "numbers", "0012", "--workers", "1")
+    thread.join()
+    other.close()
+    assert said.startswith("0012: 5 of 5 points\n") and end == ""
+
+
+def processes_in(course):
+    """Return the processes that work in a folder of the course."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.cwd().startswith(str(course)):
+                found.append(process)
+    return found
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_command_that_was_stopped_keeps_the_marks_and_leaves_nothing_running(course, marked, number):
+    before = points(course / "grades.csv")
+    command = [sys.executable, "-m", "build_tools.marking", str(course), "numbers", "0012", "hangs", "--workers", "2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=config.ROOT, start_new_session=True, **pipes) as process:
+        assert process.stdout.readline() == "0012: 5 of 5 points\n"
+        assert processes_in(course)
+        os.killpg(process.pid, number)  # as Ctrl-C in a terminal does: it reaches the whole group
+        said, error = process.communicate(timeout=30)
+    assert points(course / "grades.csv") == before
+    if number == signal.SIGINT:
+        assert "Stopped." in said and "Not marked: hangs. " in error
+        assert "Traceback" not in error and "Warning" not in error
+    ends = time.monotonic() + 10
+    while processes_in(course) and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert processes_in(course) == []
+    executed = course / "autograded" / "hangs" / "numbers" / NAME
+    assert "CellTimeoutError" not in executed.read_text(encoding="utf-8"), "it went on behind the teacher's back"
+
+
+def test_as_many_are_marked_at_once_as_there_are_cores_and_room_for(monkeypatch):
+    monkeypatch.setattr(marking, "usable_cores", lambda: 8)
+    for free, workers in {100: 8, 21: 5, 1: 1}.items():
+        monkeypatch.setattr(marking, "free_memory", lambda free=free: free)
+        assert marking.usual_workers(4000) == workers
+    assert marking.ExecuteToTheEnd().memory_limit >= 1500 * needed_memory()
 
 
 def test_what_is_missing_has_a_message(course, marked, tmp_path):
