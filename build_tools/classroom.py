@@ -18,6 +18,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -170,7 +171,7 @@ class Person(NamedTuple):
     def stop_server(self) -> None:
         """Stop one's Jupyter server and wait until all of one's processes have ended."""
         self.ask("DELETE", f"hub/api/users/{self.name}/server").raise_for_status()
-        wait_until(lambda: not self.has_server() and not self.processes(), f"the server of {self.name} to end")
+        wait_until(lambda: not self.has_server() and not processes_of([self]), f"the server of {self.name} to end")
 
     def open_kernel(self, path: str) -> Kernel:
         """Start a kernel for a notebook of one's copy of the project."""
@@ -227,15 +228,23 @@ class Person(NamedTuple):
         """The home folder."""
         return Path(pwd.getpwnam(self.name).pw_dir)
 
-    def processes(self) -> list[psutil.Process]:
-        """Return the processes that run as this user."""
-        return [one for one in psutil.process_iter() if is_owned(one, pwd.getpwnam(self.name).pw_uid)]
+
+def at_once(action: Callable[[Person], object], people: list[Person]) -> list:
+    """Let everybody do something at the same time, and return what came of it."""
+    with ThreadPoolExecutor(len(people)) as pool:
+        return list(pool.map(action, people))
 
 
-def is_owned(process: psutil.Process, user: int) -> bool:
-    """Tell whether a process runs as a user, False if it has ended."""
+def processes_of(people: list[Person]) -> list[psutil.Process]:
+    """Return the processes that run as these users."""
+    users = {pwd.getpwnam(person.name).pw_uid for person in people}
+    return [process for process in psutil.process_iter() if is_owned(process, users)]
+
+
+def is_owned(process: psutil.Process, users: set[int]) -> bool:
+    """Tell whether a process runs as one of these users, False if it has ended."""
     try:
-        return process.uids().real == user and process.status() != psutil.STATUS_ZOMBIE
+        return process.uids().real in users and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
@@ -333,12 +342,11 @@ def accounts(names: dict[str, str], folder: Path) -> Iterator[dict[str, str]]:
     finally:
         for name in names:
             with suppress(KeyError):
-                user = pwd.getpwnam(name).pw_uid
-                for process in psutil.process_iter():
-                    if is_owned(process, user):
-                        with suppress(psutil.NoSuchProcess):
-                            process.kill()
-                            process.wait(10)
+                users = {pwd.getpwnam(name).pw_uid}
+                for process in [one for one in psutil.process_iter() if is_owned(one, users)]:
+                    with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+                        process.kill()
+                        process.wait(10)
                 subprocess.run(["userdel", "--remove", name], capture_output=True)
         for group in new_groups:
             subprocess.run(["groupdel", group], capture_output=True)

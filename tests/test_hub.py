@@ -26,19 +26,13 @@ ASSIGNMENT, EXERCISES = "tensors", "00_tensors_in_ten_minutes"
 WHERE = "import os, torch, helpers; print(helpers.config.ROOT, torch.get_num_threads(), os.environ['GOMP_SPINCOUNT'])"
 
 
-def at_once(action, people):
-    """Let everybody do something at the same time, and return what came of it."""
-    with ThreadPoolExecutor(len(people)) as pool:
-        return list(pool.map(action, people))
-
-
 @pytest.fixture(scope="module")
 def room():
     """Run the hub with three students and their teacher, all logged in and with a server of their own."""
     assert not MISSING, f"CI must test JupyterHub, but lacks {MISSING}"
     with classroom.running_class(3) as there:
-        people = at_once(classroom.Person.log_in, [*there.students, there.teacher])
-        at_once(classroom.Person.start_server, people)
+        people = classroom.at_once(classroom.Person.log_in, [*there.students, there.teacher])
+        classroom.at_once(classroom.Person.start_server, people)
         yield there._replace(students=people[:-1], teacher=people[-1])
     assert not [user for user in pwd.getpwall() if user.pw_name.startswith("fm-")]
     assert not there.folder.exists()
@@ -47,7 +41,7 @@ def room():
 @pytest.fixture(scope="module")
 def kernels(room):
     """Let two students run a lesson at once, and give their kernels."""
-    return [kernel for kernel, _ in at_once(lambda student: student.run_notebook(LESSON), room.students[:2])]
+    return [kernel for kernel, _ in classroom.at_once(lambda student: student.run_notebook(LESSON), room.students[:2])]
 
 
 @pytest.fixture(scope="module")
@@ -142,19 +136,6 @@ def test_what_is_shared_cannot_be_changed(room, spy):
         spy.run(f"import os; os.rename({str(room.folder / 'state/exchange')!r}, '/tmp/exchange')")
 
 
-def test_a_restart_keeps_what_a_student_wrote(room):
-    student = room.students[2]
-    notebook = student.read_notebook(LESSON)
-    notebook["cells"][0]["source"] = "# My own title"
-    student.save_notebook(LESSON, notebook)
-    # Named like a module of Python, where every program of the student could take it for that.
-    student.ask_server("PUT", "api/contents/random.py", json={"type": "file", "format": "text", "content": "1 / 0"})
-    student.stop_server()
-    student.start_server()
-    assert student.read_notebook(LESSON)["cells"][0]["source"] == "# My own title"
-    assert student.open_kernel(LESSON).run("import random, helpers; random.random() < 1") == "True"
-
-
 def answer(student, path):
     """Fill in the answers of the solutions."""
     solutions = nbformat.read(config.NOTEBOOKS_DIR / "solutions" / f"{EXERCISES}.ipynb", as_version=4)
@@ -193,6 +174,19 @@ def test_an_assignment_goes_out_comes_back_and_is_marked(room, spy):
     assert points == {able.name: "12 of 12", idle.name: "0 of 12"}
     able.ask_server("POST", "assignments/fetch_feedback", json=which)
     assert list((able.home / classroom.COPY / ASSIGNMENT / "feedback").rglob(f"{EXERCISES}.html"))
+
+
+def test_a_restart_keeps_what_a_student_wrote(room):
+    student = room.students[2]
+    notebook = student.read_notebook(LESSON)
+    notebook["cells"][0]["source"] = "# My own title"
+    student.save_notebook(LESSON, notebook)
+    # Named like a module of Python, where every program of the student could take it for that.
+    student.ask_server("PUT", "api/contents/random.py", json={"type": "file", "format": "text", "content": "1 / 0"})
+    student.stop_server()
+    student.start_server()
+    assert student.read_notebook(LESSON)["cells"][0]["source"] == "# My own title"
+    assert student.open_kernel(LESSON).run("import random, helpers; random.random() < 1") == "True"
 
 
 def test_the_hubs_own_culler_stops_idle_servers(room):
