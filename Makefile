@@ -9,8 +9,8 @@ BIN := .venv/bin
 OLDEST := runs/oldest
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup moved force run lab lint test test-full test-oldest notebooks exercises slides demo site bench-sources \
-	bench-steps bench-speed bench-demo bench-marking audit
+.PHONY: help setup moved force run lab lint test test-full test-oldest notebooks exercises slides demo site hub \
+	bench-sources bench-steps bench-speed bench-demo bench-marking bench-hub audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: on little data)"
@@ -22,8 +22,9 @@ help:
 	@echo "make slides      build slides of the lessons in runs/slides/"
 	@echo "make demo        build the page that classifies garments in the browser, in runs/demo/ (needs npm)"
 	@echo "make site        build the site in runs/site/, from what is committed"
+	@echo "make hub         prepare this installation for the JupyterHub in deploy/jupyterhub/ (Linux; needs npm)"
 	@echo "make exercises   execute the solutions and generate the students' exercises from them"
-	@echo "make bench-speed, make bench-steps, make bench-sources, make bench-demo, make bench-marking"
+	@echo "make bench-speed, make bench-steps, make bench-sources, make bench-demo, make bench-marking, make bench-hub"
 	@echo "                 measure; see benchmarks/README.md"
 	@echo "make audit       try the lessons' claims under other seeds and number formats (some hours; it resumes)"
 	@echo "make notebooks   full run that rewrites the committed outputs, the results and the tables in README and INSTRUCTORS"
@@ -104,6 +105,9 @@ demo: setup
 site: .venv/.ready-site
 	$(BIN)/python -m build_tools.site
 
+hub: setup .venv/.ready-hub
+	$(BIN)/python -m build_tools.hub
+
 bench-sources: setup
 	$(BIN)/python -m benchmarks.sources
 	$(BIN)/python -m benchmarks.schedules
@@ -123,6 +127,10 @@ bench-demo: setup .venv/.ready-test
 
 bench-marking: setup .venv/.ready-grading
 	$(BIN)/python -m benchmarks.marking $(SUBMISSIONS)
+	$(BIN)/python -m benchmarks.readme
+
+bench-hub: setup .venv/.ready-hub
+	$(BIN)/python -m benchmarks.hub
 	$(BIN)/python -m benchmarks.readme
 
 audit: setup

@@ -5,6 +5,7 @@ from pathlib import Path
 from benchmarks.audit import audit_table
 from benchmarks.busy import busy_table, one_busy_program
 from benchmarks.demo import demo_table
+from benchmarks.hub import hub_tables
 from benchmarks.marking import marking_table
 from benchmarks.race import race_goals, race_table
 from benchmarks.record import RESULTS, described_conditions, read, write
@@ -37,6 +38,7 @@ PAGES = {
         "scaling": scaling_table,
         "demo": demo_table,
         "marking": marking_table,
+        "hub": hub_tables,
         "audit": audit_table,
     },
 }
