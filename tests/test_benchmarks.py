@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import busy, plain, race, readme, record, scaling, schedules, sources, speed, steps
+from benchmarks import busy, marking, plain, race, readme, record, scaling, schedules, sources, speed, steps
 from helpers import models
 from helpers.data import load_images, normalize
 from helpers.recipes import RECIPES
@@ -298,3 +298,20 @@ def test_a_tried_schedule_changes_what_its_name_says():
         assert recipe.schedule == next(value for words, value in kind.items() if words in name)
         if recipe.schedule == "StepLR":
             assert f"rate × {recipe.schedule_options['gamma']} after each" in name
+
+
+def test_a_class_to_mark_is_right_but_for_three():
+    assert marking.awkward_places(100) == {16: "hangs", 50: "eats memory", 83: "kills its kernel"}
+    assert [*marking.awkward_places(6)] == [1, 3, 5]
+    right, wrong = ("".join(cell.source for cell in marking.submission(3, what).cells) for what in (None, "hangs"))
+    assert "while True" not in right and "while True" in wrong and "# student_0003" in right
+
+
+def test_the_pace_of_marking_counts_the_blocks_that_are_there(results):
+    first = {"submissions": 6, "workers": 1, "seconds": 90.0, "points": {"student_0000": 15.0, "student_0001": 12.0}}
+    first |= {"remarks": {"student_0001": "check took long"}}
+    second = first | {"seconds": 30.0, "points": {"student_0002": 14.0}, "remarks": {}}
+    record.write("marking", {"a": first, "b": second})
+    lines = marking.marking_table().splitlines()
+    assert lines[2:4] == ["| 1 | 3 | 2.0 | 1.5 | 14 to 15 |", ""]
+    assert "| one that hangs | check took long |" in lines
