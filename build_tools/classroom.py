@@ -158,14 +158,19 @@ class Person(NamedTuple):
         return websocket.create_connection(address, header=header, timeout=SECONDS)
 
     def has_server(self) -> bool:
-        """Tell whether one's server is running."""
+        """Tell whether one's server is running, or is being started or stopped."""
+        user = self.ask("GET", f"hub/api/users/{self.name}").json()
+        return bool(user["server"] or user["pending"])
+
+    def server_is_ready(self) -> bool:
+        """Tell whether one's server answers."""
         return bool(self.ask("GET", f"hub/api/users/{self.name}").json()["server"])
 
     def start_server(self) -> float:
         """Start one's Jupyter server and wait for it; return how many seconds that took."""
         started = time.monotonic()
         self.ask("POST", f"hub/api/users/{self.name}/server").raise_for_status()
-        wait_until(self.has_server, f"the server of {self.name} to start")
+        wait_until(self.server_is_ready, f"the server of {self.name} to start")
         return time.monotonic() - started
 
     def stop_server(self) -> None:
