@@ -386,7 +386,9 @@ def running_class(students: int, **environment: str) -> Iterator[Class]:
             address = f"http://127.0.0.1:{ports[0]}"
             people = [Person(name, password, address) for name, password in passwords.items()]
             settings = folder / "trial_config.py"
-            variables = {"FAST": "1"} | environment
+            (folder / "tmp").mkdir()
+            (folder / "tmp").chmod(0o1777)
+            variables = {"FAST": "1", "TMPDIR": str(folder / "tmp")} | environment
             real = str(DEPLOY / "jupyterhub_config.py")
             settings.write_text(CONFIGURATION.format(config=real, ports=ports, environment=variables))
             with running_hub(settings, address, folder):
