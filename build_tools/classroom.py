@@ -407,6 +407,7 @@ def running_hub(settings: Path, address: str, folder: Path) -> Iterator[None]:
         process = subprocess.Popen(
             opened(command, folder), cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
         )
+    started = []
     try:
         deadline = time.monotonic() + 60
         while True:
@@ -419,8 +420,14 @@ def running_hub(settings: Path, address: str, folder: Path) -> Iterator[None]:
             time.sleep(0.2)
         yield
     finally:
+        # A hub that is killed leaves its proxy and its services.
+        with suppress(psutil.NoSuchProcess):
+            started += psutil.Process(process.pid).children(recursive=True)
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=60)
+        for left in started:
+            with suppress(psutil.NoSuchProcess):
+                left.kill()
