@@ -6,7 +6,7 @@ It needs root on Linux, since the students are real users, made for the measurem
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -14,7 +14,6 @@ from statistics import median
 import psutil
 
 from benchmarks.record import entries_with, measure_once, spread, start
-from build_tools.classroom import Person, at_once, missing, processes_of, running_class
 from helpers import config
 from helpers.machine import markdown_table
 
@@ -44,13 +43,13 @@ def processor_seconds(processes: list[psutil.Process]) -> float:
 
 
 @contextmanager
-def peak_megabytes(people: list[Person]) -> Iterator[list[float]]:
-    """Look at the memory of people's processes every second until the block ends; the list's only item is the peak."""
+def peak_megabytes(processes: Callable[[], list[psutil.Process]]) -> Iterator[list[float]]:
+    """Look at the memory of processes every second until the block ends; the list's only item is the peak."""
     peak, done = [0.0], threading.Event()
 
     def watch() -> None:
         while not done.wait(1):
-            peak[0] = max(peak[0], megabytes(processes_of(people)))
+            peak[0] = max(peak[0], megabytes(processes()))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -68,13 +67,15 @@ def in_order(values: list[float]) -> list[float]:
 
 def measure_class(students: int, threads: int) -> dict:
     """Let students log in, start their servers and run the lesson, each step at the same time."""
+    from build_tools.classroom import Person, at_once, processes_of, running_class  # Windows has no such users
+
     with running_class(students, OMP_NUM_THREADS=str(threads)) as room:
         people = at_once(Person.log_in, room.students)
         starts = at_once(Person.start_server, people)
         time.sleep(5)  # until the servers have nothing to do
         servers = megabytes(processes_of(people))
         before = processor_seconds(processes_of(people))
-        with peak_megabytes(people) as peak:
+        with peak_megabytes(lambda: processes_of(people)) as peak:
             lessons = [seconds for _, seconds in at_once(lambda person: person.run_notebook(LESSON), people)]
         worked = processor_seconds(processes_of(people)) - before
     return {
@@ -145,6 +146,8 @@ def hub_tables() -> str:
 
 def main() -> None:
     """Measure every class, unless that is done."""
+    from build_tools.classroom import missing
+
     if lacking := missing():
         raise SystemExit(f"A class cannot be measured here: this machine lacks {lacking}.")
     for threads in THREADS:

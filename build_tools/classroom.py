@@ -158,14 +158,19 @@ class Person(NamedTuple):
         return websocket.create_connection(address, header=header, timeout=SECONDS)
 
     def has_server(self) -> bool:
-        """Tell whether one's server is running."""
+        """Tell whether one's server is running, or is being started or stopped."""
+        user = self.ask("GET", f"hub/api/users/{self.name}").json()
+        return bool(user["server"] or user["pending"])
+
+    def server_is_ready(self) -> bool:
+        """Tell whether one's server answers."""
         return bool(self.ask("GET", f"hub/api/users/{self.name}").json()["server"])
 
     def start_server(self) -> float:
         """Start one's Jupyter server and wait for it; return how many seconds that took."""
         started = time.monotonic()
         self.ask("POST", f"hub/api/users/{self.name}/server").raise_for_status()
-        wait_until(self.has_server, f"the server of {self.name} to start")
+        wait_until(self.server_is_ready, f"the server of {self.name} to start")
         return time.monotonic() - started
 
     def stop_server(self) -> None:
@@ -381,7 +386,9 @@ def running_class(students: int, **environment: str) -> Iterator[Class]:
             address = f"http://127.0.0.1:{ports[0]}"
             people = [Person(name, password, address) for name, password in passwords.items()]
             settings = folder / "trial_config.py"
-            variables = {"FAST": "1"} | environment
+            (folder / "tmp").mkdir()
+            (folder / "tmp").chmod(0o1777)
+            variables = {"FAST": "1", "TMPDIR": str(folder / "tmp")} | environment
             real = str(DEPLOY / "jupyterhub_config.py")
             settings.write_text(CONFIGURATION.format(config=real, ports=ports, environment=variables))
             with running_hub(settings, address, folder):
@@ -400,6 +407,7 @@ def running_hub(settings: Path, address: str, folder: Path) -> Iterator[None]:
         process = subprocess.Popen(
             opened(command, folder), cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
         )
+    started = []
     try:
         deadline = time.monotonic() + 60
         while True:
@@ -412,8 +420,14 @@ def running_hub(settings: Path, address: str, folder: Path) -> Iterator[None]:
             time.sleep(0.2)
         yield
     finally:
+        # A hub that is killed leaves its proxy and its services.
+        with suppress(psutil.NoSuchProcess):
+            started += psutil.Process(process.pid).children(recursive=True)
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=60)
+        for left in started:
+            with suppress(psutil.NoSuchProcess):
+                left.kill()

@@ -18,8 +18,10 @@ from helpers import config
 from startup.openmp_settings import SETTINGS
 
 MISSING = classroom.missing()
+# What root can install must not be missing in CI.
 pytestmark = pytest.mark.skipif(
-    bool(MISSING) and not os.environ.get("CI"), reason=f"JupyterHub is not tested: this machine lacks {MISSING}"
+    bool(MISSING) and not (os.environ.get("CI") and os.geteuid() == 0),
+    reason=f"JupyterHub is not tested: this machine lacks {MISSING}",
 )
 LESSON = "notebooks/02_mlp_baseline.ipynb"
 ASSIGNMENT, EXERCISES = "tensors", "00_tensors_in_ten_minutes"
@@ -34,7 +36,7 @@ def room():
         people = classroom.at_once(classroom.Person.log_in, [*there.students, there.teacher])
         classroom.at_once(classroom.Person.start_server, people)
         yield there._replace(students=people[:-1], teacher=people[-1])
-    assert not [user for user in pwd.getpwall() if user.pw_name.startswith("fm-")]
+    assert not {person.name for person in people} & {user.pw_name for user in pwd.getpwall()}
     assert not there.folder.exists()
 
 
@@ -137,14 +139,15 @@ def test_what_is_shared_cannot_be_changed(room, spy):
 
 
 def answer(student, path):
-    """Fill in the answers of the solutions."""
+    """Fill in the answers of the solutions, and return their points."""
     solutions = nbformat.read(config.NOTEBOOKS_DIR / "solutions" / f"{EXERCISES}.ipynb", as_version=4)
-    right = {cell.metadata.nbgrader.grade_id: cell.source for cell in solutions.cells if "nbgrader" in cell.metadata}
+    marks = {cell.metadata.nbgrader.grade_id: cell for cell in solutions.cells if "nbgrader" in cell.metadata}
     notebook = student.read_notebook(path)
     for cell in notebook["cells"]:
         if cell["metadata"].get("nbgrader", {}).get("solution"):
-            cell["source"] = right[cell["metadata"]["nbgrader"]["grade_id"]]
+            cell["source"] = marks[cell["metadata"]["nbgrader"]["grade_id"]].source
     student.save_notebook(path, notebook)
+    return sum(cell.metadata.nbgrader.get("points", 0) for cell in marks.values())
 
 
 def test_an_assignment_goes_out_comes_back_and_is_marked(room, spy):
@@ -157,7 +160,7 @@ def test_an_assignment_goes_out_comes_back_and_is_marked(room, spy):
     for student in (able, idle):
         listed = student.ask_server("POST", "assignments/fetch", json=which)["value"]
         assert [one["status"] for one in listed] == ["fetched"]
-    answer(able, f"{ASSIGNMENT}/{EXERCISES}.ipynb")
+    most = answer(able, f"{ASSIGNMENT}/{EXERCISES}.ipynb")
     for student in (able, idle):
         assert student.ask_server("POST", "assignments/submit", json=which)["success"]
     inbound = room.folder / "state/exchange/fashion_mnist/inbound"
@@ -171,7 +174,7 @@ def test_an_assignment_goes_out_comes_back_and_is_marked(room, spy):
         f"python -m build_tools.marking ~/course {ASSIGNMENT}; cd ~/course; nbgrader release_feedback {ASSIGNMENT}"
     )
     points = dict(re.findall(r"(fm-student-\d+): (\d+ of \d+) points", shown))
-    assert points == {able.name: "12 of 12", idle.name: "0 of 12"}
+    assert points == {able.name: f"{most} of {most}", idle.name: f"0 of {most}"}
     able.ask_server("POST", "assignments/fetch_feedback", json=which)
     assert list((able.home / classroom.COPY / ASSIGNMENT / "feedback").rglob(f"{EXERCISES}.html"))
 
@@ -194,7 +197,7 @@ def test_the_hubs_own_culler_stops_idle_servers(room):
         one for one in psutil.process_iter(["cmdline"]) if "jupyterhub_idle_culler" in (one.info["cmdline"] or [])
     ]
     [culler] = [one for one in cullers if str(room.folder) in one.cwd()]
-    command = [word.replace("--timeout=3600", "--timeout=1") for word in culler.cmdline()]
+    command = [word.replace("--timeout=3600", "--timeout=2") for word in culler.cmdline()]
     assert command != culler.cmdline()
     hasty = subprocess.Popen(command, env=culler.environ(), stderr=subprocess.DEVNULL)
     try:
