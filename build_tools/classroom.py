@@ -32,6 +32,7 @@ from helpers import config
 
 GROUPS = STUDENTS, TEACHERS = "fm-students", "fm-teachers"  # as in jupyterhub_config.py
 COPY = "fashion-mnist-lessons"
+NO_MOUNT = "the right to mount folders, and its Python or this project lies in a folder that is closed to students"
 SECONDS = 300  # for whatever a crowded machine takes
 
 # The hub of the class is that of deploy/jupyterhub, on free ports and in the short mode.
@@ -268,7 +269,19 @@ def missing() -> str:
     if sys.platform != "linux" or os.geteuid() != 0:
         return "root on Linux, which makes the students' accounts"
     lacking = [tool for tool in ("useradd", "chpasswd", "npm", "node") if shutil.which(tool) is None]
-    return f"{' and '.join(lacking)} (Debian: apt-get install passwd npm)" if lacking else ""
+    if lacking:
+        return f"{' and '.join(lacking)} (Debian: apt-get install passwd npm)"
+    return "" if may_mount() or not closed_folder(*needed_by_all()) else NO_MOUNT
+
+
+def may_mount() -> bool:
+    """Tell whether root may mount folders here, as it may on a machine of its own and in few containers."""
+    return subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
+
+
+def needed_by_all() -> set[Path]:
+    """Return the folders that every user of the hub needs: Python's, Node's and the project's."""
+    return {Path(sys.base_prefix).resolve(), Path(shutil.which("node")).resolve().parent, config.ROOT}
 
 
 def free_ports(number: int) -> list[int]:
@@ -289,9 +302,7 @@ def opened(command: list[str], folder: Path) -> list[str]:
     puts an open folder in the place of the closed one; nothing changes for anybody else.
     """
     lines, closed = [], set()
-    for number, place in enumerate(
-        {Path(sys.base_prefix).resolve(), Path(shutil.which("node")).resolve().parent, config.ROOT}
-    ):
+    for number, place in enumerate(needed_by_all()):
         if outermost := [parent for parent in place.parents if closed_folder(parent) == parent][-1:]:
             (folder / f"open-{number}").mkdir()
             lines.append(
