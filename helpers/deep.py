@@ -362,7 +362,7 @@ def plot_costs(table: pd.DataFrame, cost: str, label: str, *, ax: Axes | None = 
     points = table.assign(seconds=table[cost], accuracy=100 * table["accuracy"])[["seconds", "accuracy"]]
     points = points.sort_values("seconds")
     edge = points[is_unbeaten(points)]
-    ax.plot(edge["seconds"], edge["accuracy"], drawstyle="steps-post", color=OTHERS[2], linewidth=5, label="not beaten")
+    ax.plot(edge["seconds"], edge["accuracy"], drawstyle="steps-post", color=OTHERS[2], linewidth=3, label="not beaten")
     for (group, rows), (mark, _, color) in zip(table.groupby("group", sort=False), MARKS, strict=False):
         middle = 100 * rows["accuracy"]
         reach = [middle - 100 * rows["low"], 100 * rows["high"] - middle]

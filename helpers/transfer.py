@@ -252,7 +252,7 @@ def plot_transfer(results: pd.DataFrame, *, axes: np.ndarray | None = None) -> n
         ax.minorticks_off()
         ax.set_xlabel("labels of each new class (logarithmic)")
         ax.legend()
-    axes[0].set(ylabel="accuracy on validation images (%)", title="pale: each draw of labels")
+    axes[0].set(ylabel="accuracy on validation images (%)", title="small: each draw of labels")
     axes[1].set(ylabel=f"minus {ways[0]} (points)", title="paired differences, 95 % intervals")
     axes[1].set_label(f"Paired differences to {ways[0]}, in points, with 95 % intervals. {'; '.join(told)}.")
     return axes
