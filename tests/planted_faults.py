@@ -289,8 +289,8 @@ FAULTS = [
     Fault(
         "network with other code replayed",
         "replay.py",
-        '"\\n".join([str(model), *methods])',
-        "str(model)",
+        '"\\n".join([layers, *methods])',
+        "layers",
         "test_replay.py::test_another_network_of_that_name_is_not_replayed",
     ),
     Fault(

@@ -191,8 +191,9 @@ def test_the_limit_of_a_group_around_the_process_counts_too(version, line, limit
 
 def test_the_server_that_the_guide_recommends_is_ready(groups):
     guide = (machine.ROOT / "OPERATIONS.md").read_text(encoding="utf-8")
-    [recommended] = re.findall(r"A student needs \*\*(\d+) GB of memory", guide)
-    assert f'c.Spawner.mem_limit = "{recommended}G"' in guide
+    [recommended] = re.findall(r"\| memory \| (\d+) GB for a process", guide)
+    hub = (machine.ROOT / "deploy" / "jupyterhub" / "jupyterhub_config.py").read_text(encoding="utf-8")
+    assert f'MEMORY = "{recommended}G"' in hub
     # Jupyter and the kernel of the start page hold some of it when the page looks.
     container(groups, int(recommended) * 10**9, 900_000_000, (0, 0))
     assert machine.check_memory().fine

@@ -108,8 +108,3 @@ def test_jupyterlab_does_not_ask_whether_to_fetch_news():
     """The environment's file says so, in whatever way JupyterLab is started."""
     with open(os.path.join(get_app_dir(), "settings", "overrides.json"), encoding="utf-8") as file:
         assert json.load(file)["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
-
-
-def test_the_guide_gives_a_server_the_same_setting():
-    guide = (config.ROOT / "OPERATIONS.md").read_text(encoding="utf-8")
-    assert f'"GOMP_SPINCOUNT": "{SETTINGS["GOMP_SPINCOUNT"]}"' in guide
