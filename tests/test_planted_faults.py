@@ -39,7 +39,7 @@ def run_pytest(copy: Path, tests: list[str]) -> dict:
     importlib.invalidate_caches()
     watch = Watch()
     # The last plugin only looks for leaks, which takes most of the time of a short run.
-    arguments = ["-q", "-x", "-o", "addopts=", "--import-mode=importlib"]
+    arguments = ["-q", "-x", "-o", "addopts=", "-o", "pythonpath=tests", "--import-mode=importlib"]
     arguments += ["-p", "no:cacheprovider", "-p", "no:unraisableexception"]
     code = pytest.main([*arguments, *(f"tests/{test}" for test in tests)], plugins=[watch])
     modules = {name: sys.modules[name].__file__ for name in sys.modules if name.split(".")[0] == "helpers"}
