@@ -264,6 +264,29 @@ def test_the_camera_takes_a_picture_and_is_closed(page):
     )
 
 
+def test_a_slow_camera_is_waited_for_or_closed_without_a_word(page):
+    page.evaluate("""() => {
+        const play = HTMLMediaElement.prototype.play;
+        HTMLMediaElement.prototype.play = async function () {
+            await new Promise((resolve) => { window.showFirstImage = resolve; });
+            return play.call(this);
+        };
+    }""")
+    camera, shoot = page.get_by_role("button", name="Use the camera"), page.get_by_role("button", name="Take the picture")
+    camera.click()
+    shoot.wait_for()
+    assert shoot.is_disabled() and camera.is_disabled()
+    page.get_by_role("button", name="Close the camera").click()
+    page.evaluate("showFirstImage()")
+    assert page.locator("#message").is_hidden() and camera.is_enabled()
+    camera.click()
+    shoot.wait_for()
+    page.wait_for_timeout(200)
+    page.evaluate("showFirstImage()")
+    shoot.click()
+    assert answer(page)
+
+
 @pytest.mark.parametrize(("name", "content", "words"), [
     ("text.jpg", b"Not a picture at all.", "text.jpg cannot be shown"),
     ("white.png", file_of(np.full((30, 40, 3), 255, np.uint8)), "Nothing stands out"),

@@ -210,15 +210,21 @@ function offerCamera() {
     video.srcObject?.getTracks().forEach((track) => track.stop());
     video.srcObject = null;
     byId("viewfinder").hidden = true;
+    byId("shoot").disabled = true;
+    byId("camera").disabled = false;
     byId("camera").focus();
   };
   byId("camera").addEventListener("click", async () => {
+    byId("camera").disabled = true; // a second stream would stay open
     try {
       video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
       byId("viewfinder").hidden = false;
       await video.play();
+      byId("shoot").disabled = false;
       byId("shoot").focus();
-    } catch {
+    } catch (error) {
+      if (error.name === "AbortError" && !video.srcObject) return; // closed before its first image
+      close();
       say("The camera cannot be used: there is none, or it is not allowed. Allow it, or choose a file instead.", true);
     }
   });
