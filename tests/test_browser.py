@@ -13,6 +13,7 @@ from urllib.parse import quote
 import nbformat
 import pytest
 from browser import (
+    RERUN,
     RUN_NAME,
     UPSTREAM,
     answers,
@@ -31,6 +32,8 @@ from test_recipes import cell_of, sources
 
 from build_tools import exercises, series
 from helpers import config
+
+pytestmark = RERUN
 
 # A widget answers far sooner; a busy machine may take its time, a broken widget never answers.
 ANSWER_LIMIT = 3.0

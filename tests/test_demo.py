@@ -11,7 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from browser import barriers, chromium, new_page, serving
+from browser import RERUN, barriers, chromium, new_page, serving
 from PIL import Image
 from playwright.sync_api import Error
 
@@ -19,6 +19,8 @@ from build_tools import demo, npm
 from helpers import config, photo
 from helpers.evaluation import confidence_in_words, softmax_with_temperature
 from helpers.explain import logits_of, occlusion_maps
+
+pytestmark = RERUN
 
 IMAGES = 200
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -272,7 +274,8 @@ def test_a_slow_camera_is_waited_for_or_closed_without_a_word(page):
             return play.call(this);
         };
     }""")
-    camera, shoot = page.get_by_role("button", name="Use the camera"), page.get_by_role("button", name="Take the picture")
+    camera = page.get_by_role("button", name="Use the camera")
+    shoot = page.get_by_role("button", name="Take the picture")
     camera.click()
     shoot.wait_for()
     assert shoot.is_disabled() and camera.is_disabled()

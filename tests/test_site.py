@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from browser import barriers, chromium, serving
+from browser import RERUN, barriers, chromium, serving
 from bs4 import BeautifulSoup
 from IPython.core.inputtransformer2 import TransformerManager
 from torch import nn
@@ -22,6 +22,8 @@ from torch import nn
 from build_tools import helper_errors, series, site
 from helpers import config, inputs, training
 from helpers.data import normalize
+
+pytestmark = RERUN
 
 HEAVIEST = 1_500_000  # bytes that a page may load, uncompressed
 # A page of each kind. SITE_PAGES=all looks at every page, which takes some minutes.
