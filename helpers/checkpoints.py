@@ -8,12 +8,12 @@ import pickle
 import pickletools
 import zipfile
 from enum import Enum
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-import torchvision
 from torch import nn
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
@@ -165,7 +165,7 @@ def save_checkpoint(name: str, model: nn.Module, recipe: dict, history: pd.DataF
         "recipe": plain(recipe, "recipe"),
         "seed": config.SEED,
         "data_sha256": SHA256["train-images-idx3-ubyte"],
-        "versions": {"torch": str(torch.__version__), "torchvision": str(torchvision.__version__)},
+        "versions": {"torch": str(torch.__version__), "torchvision": metadata.version("torchvision")},
         "history": plain({column: history[column].tolist() for column in history}, "history"),
         "validation_accuracy": float(last.get("validation_accuracy", float("nan"))),
         "validation_loss": float(last.get("validation_loss", float("nan"))),

@@ -12,8 +12,6 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from torchvision.datasets import FashionMNIST
-
 from helpers import config
 
 # SHA-256 of the uncompressed files: the archives of different mirrors are compressed differently.
@@ -107,6 +105,8 @@ def from_system() -> dict[str, bytes]:
 
 def from_torchvision() -> dict[str, bytes]:
     """Download with torchvision, from the mirror of the data set's authors."""
+    from torchvision.datasets import FashionMNIST  # takes a second to import, and the data is here already as a rule
+
     old_timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:

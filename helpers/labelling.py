@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torchvision.transforms.functional import to_pil_image
+from PIL import Image
 
 from helpers import config
 from helpers.evaluation import accuracy_interval, confused_pairs
@@ -137,7 +137,7 @@ def tabulate_disagreements(labels: np.ndarray, answers: np.ndarray) -> pd.DataFr
 def picture_in_html(image: torch.Tensor, words: str) -> str:
     """Return an image, uint8 (1, 28, 28), as HTML in large pixels; the words are for those who cannot see it."""
     buffer = io.BytesIO()
-    to_pil_image(image).save(buffer, "PNG")
+    Image.fromarray(image[0].numpy()).save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode()
     style = "width: 252px; height: 252px; image-rendering: pixelated"
     return f'<img src="data:image/png;base64,{data}" alt="{words}" style="{style}">'

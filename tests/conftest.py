@@ -77,7 +77,7 @@ def raw(real, home, monkeypatch):
     def no_network(**arguments):
         raise RuntimeError("Error downloading train-images-idx3-ubyte.gz:\nName or service not known")
 
-    monkeypatch.setattr(fetch, "FashionMNIST", no_network)
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST", no_network)
     monkeypatch.setattr(fetch.shutil, "which", lambda name: None)
     monkeypatch.setenv("FASHION_MNIST_DIR", str(home / "no such folder"))
     yield fetch.raw_dir()

@@ -126,7 +126,7 @@ def test_torchvisions_download_is_checked_and_its_time_limit_undone(raw, real, m
         assert socket.getdefaulttimeout() == fetch.TIMEOUT
         shutil.copytree(real, Path(root) / "FashionMNIST" / "raw")
 
-    monkeypatch.setattr(fetch, "FashionMNIST", download)
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST", download)
     assert "by: torchvision's download" in fetch.fetch()
     assert_right()
     assert socket.getdefaulttimeout() is None
@@ -136,7 +136,7 @@ def test_a_server_that_talks_nonsense_is_one_more_failed_route(monkeypatch, fetc
     def nonsense(**arguments):
         raise http.client.BadStatusLine("<html>log in here</html>")
 
-    monkeypatch.setattr(fetch, "FashionMNIST", nonsense)
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST", nonsense)
     assert "torchvision's download: <html>log in here</html>" in fetch_fails()
 
 

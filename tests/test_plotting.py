@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.colors import to_hex
+from torchvision.utils import make_grid
 
 from helpers import config, plotting
 
@@ -342,3 +343,16 @@ def test_a_signed_image_may_have_any_size(ax):
     picture[8:12, 20:24] = 1.0
     plotting.plot_signed_image(picture, "a map", 1.0, ax=ax)
     assert cell_texts(ax) == {(9, 21): "+"}
+
+
+@pytest.mark.parametrize("number", [1, 5, 6])
+def test_a_mosaic_is_torchvisions_grid(number):
+    pictures = torch.rand(number, 1, 4, 4)
+    fig, ax = plt.subplots()
+    step = plotting.draw_mosaic(pictures, columns=3, rows=2, ax=ax)
+    places = torch.full((6, 1, 4, 4), torch.nan)
+    places[:number] = pictures
+    expected = make_grid(places, nrow=3, padding=plotting.GAP, pad_value=torch.nan)[0]
+    drawn = np.ma.filled(ax.images[0].get_array(), np.nan)
+    np.testing.assert_array_equal(drawn, expected)
+    assert step == 4 + plotting.GAP

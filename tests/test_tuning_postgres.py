@@ -16,7 +16,11 @@ import pytest
 
 from helpers import config, tuning
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+# Beside other tests a worker may answer too late, once.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
+    pytest.mark.flaky(reruns=1),
+]
 
 
 def server_programs():
