@@ -5,6 +5,7 @@ from pathlib import Path
 from benchmarks.audit import audit_table
 from benchmarks.busy import busy_table, one_busy_program
 from benchmarks.demo import demo_table
+from benchmarks.gpu import gpu_goals, gpu_table
 from benchmarks.hub import hub_tables
 from benchmarks.marking import marking_table
 from benchmarks.race import race_goals, race_table
@@ -20,7 +21,7 @@ from helpers.machine import markdown_table
 
 def goals_table() -> str:
     """Return what the benchmarks were to reach, what they reached, and whether that is enough, as a table."""
-    rows = [[*goal, "met" if met else "**missed**"] for *goal, met in [*race_goals(), *speed_goals()]]
+    rows = [[*goal, "met" if met else "**missed**"] for *goal, met in [*race_goals(), *gpu_goals(), *speed_goals()]]
     return markdown_table(["goal", "measured", ""], rows)
 
 
@@ -29,6 +30,7 @@ PAGES = {
     README: {"busy": one_busy_program},
     RESULTS.parent / "README.md": {
         "race": race_table,
+        "gpu": gpu_table,
         "sources": sources_table,
         "schedules": schedules_table,
         "speed": speed_tables,

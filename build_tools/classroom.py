@@ -93,8 +93,15 @@ def execute(channel: websocket.WebSocket, code: str) -> Iterator[str]:
     message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
     channel.send(json.dumps(message))
     waiting = {"execute_reply", "idle"}
+    channel.settimeout(10)  # shorter than the server's pings, behind which a kernel could be silent for ever
+    deadline = time.monotonic() + SECONDS
     while waiting:
-        message = json.loads(channel.recv())
+        try:
+            message = json.loads(channel.recv())
+        except websocket.WebSocketTimeoutException:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Waited {SECONDS} s for the kernel's answer.") from None
+            continue
         kind, content = message["msg_type"], message["content"]
         if kind == "status" and content["execution_state"] in ("restarting", "autorestarting", "dead"):
             raise KernelEnded(f"the kernel is {content['execution_state']}")

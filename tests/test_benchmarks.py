@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import busy, marking, plain, race, readme, record, scaling, schedules, sources, speed, steps
+from benchmarks import busy, gpu, marking, plain, race, readme, record, scaling, schedules, sources, speed, steps
 from helpers import models
 from helpers.data import load_images, normalize
+from helpers.models import count_parameters
 from helpers.recipes import RECIPES
 from startup.openmp_settings import SETTINGS
 
@@ -315,3 +316,21 @@ def test_the_pace_of_marking_counts_the_blocks_that_are_there(results):
     lines = marking.marking_table().splitlines()
     assert lines[2:4] == ["| 1 | 3 | 2.0 | 1.5 | 14 to 15 |", ""]
     assert "| one that hangs | check took long |" in lines
+
+
+def test_the_networks_of_the_gpu_are_those_of_the_paper_and_count_on_28_by_28():
+    # Zagoruyko and Komodakis, 2016, table 4 and 5: 2.7, 11.0 and 36.5 million for their 3 × 32 × 32 pixels.
+    millions = [round(count_parameters(gpu.wide_resnet(r.blocks, r.width)) / 1e6, 1) for r in gpu.RECIPES.values()]
+    assert millions == [2.7, 11.0, 36.5]
+    assert gpu.wide_resnet(1, 1)(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_a_run_on_a_gpu_is_judged_by_its_goal(results):
+    run = {"parameters": 1, "epochs": 2, "seconds": 9.5, "warm_up_seconds": 3, "accuracy": 0.95}
+    for seed, with_flips in enumerate([0.951, 0.954]):
+        key = {"recipe": "10 seconds", "images": "test", "seed": seed}
+        record.measure_once("gpu", key, lambda with_flips=with_flips: {**run, "accuracy_with_flips": with_flips})
+    assert gpu.gpu_goals() == [
+        ("one GPU, 10 seconds: test accuracy of 95.2% at least, averaged over flips", "95.25%, mean of 2 seeds", True)
+    ]
+    assert "| 95.00 ± 0.00 | 95.25 ± 0.21 | 2 |" in gpu.gpu_table()

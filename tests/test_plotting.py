@@ -348,7 +348,7 @@ def test_a_signed_image_may_have_any_size(ax):
 @pytest.mark.parametrize("number", [1, 5, 6])
 def test_a_mosaic_is_torchvisions_grid(number):
     pictures = torch.rand(number, 1, 4, 4)
-    fig, ax = plt.subplots()
+    ax = plt.figure().add_subplot()
     step = plotting.draw_mosaic(pictures, columns=3, rows=2, ax=ax)
     places = torch.full((6, 1, 4, 4), torch.nan)
     places[:number] = pictures
