@@ -205,7 +205,11 @@ def gpu_goals() -> list[tuple[str, str, bool]]:
             reached = mean(run["accuracy_with_flips"] for run in runs)
             seeds = f"mean of {len(runs)} seeds" if len(runs) > 1 else "one seed"
             goals.append(
-                (f"one GPU, {name}: test accuracy of {goal:.1%} at least", f"{reached:.2%}, {seeds}", reached >= goal)
+                (
+                    f"one GPU, {name}: test accuracy of {goal:.1%} at least, averaged over flips",
+                    f"{reached:.2%}, {seeds}",
+                    reached >= goal,
+                )
             )
     return goals
 
