@@ -9,13 +9,14 @@ BIN := .venv/bin
 OLDEST := runs/oldest
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup moved force run lab lint test test-full test-oldest notebooks exercises slides demo site hub \
+.PHONY: help setup moved force run lab lint test test-hub test-full test-oldest notebooks exercises slides demo site hub \
 	bench-sources bench-steps bench-speed bench-demo bench-marking bench-hub audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: on little data)"
 	@echo "make test        set up, then run every test, with every notebook executed under FAST=1"
 	@echo "make lab         set up, then open JupyterLab on the start page"
+	@echo "make test-hub    a class at a real JupyterHub (root on Linux; needs npm)"
 	@echo "make lint        check the style of code and notebooks, as make test does of what is committed"
 	@echo "make test-full   every test, with every notebook executed with full training"
 	@echo "make test-oldest every test but those in a browser, with the oldest packages that requirements.txt allows"
@@ -75,6 +76,9 @@ lint: setup .venv/.ready-test
 
 test: setup .venv/.ready-test
 	FAST=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-hub: setup .venv/.ready-test
+	FAST=0 $(BIN)/python -m pytest tests/test_hub.py
 
 test-full: setup .venv/.ready-test
 	FAST=0 $(BIN)/python -m pytest
