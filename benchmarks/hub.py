@@ -116,6 +116,15 @@ def capacity(cores: int, alone: dict, crowded: dict) -> tuple[int, float, float]
     return students, short, full
 
 
+def capacity_table(alone: dict, crowded: dict) -> str:
+    """Return how many students larger servers carry, and the memory that they need, as a table in Markdown."""
+    rows = []
+    for cores in CORES:
+        students, short, full = capacity(cores, alone, crowded)
+        rows.append([cores, students, f"{short:.0f} GB", f"{full:.0f} GB"])
+    return markdown_table(["cores", "students", "memory, short mode", "memory, greediest lesson on a full run"], rows)
+
+
 def hub_tables() -> str:
     """Return what was measured of a class, and what follows for larger servers, as two tables in Markdown."""
     entries = sorted(entries_with("hub"), key=lambda entry: (entry["threads"], entry["students"]))
@@ -136,12 +145,20 @@ def hub_tables() -> str:
     single = {entry["students"]: entry for entry in entries if entry["threads"] == 1}
     if not {STUDENTS[0], STUDENTS[-1]} <= single.keys():
         return measured
-    rows = []
-    for cores in CORES:
-        students, short, full = capacity(cores, single[STUDENTS[0]], single[STUDENTS[-1]])
-        rows.append([cores, students, f"{short:.0f} GB", f"{full:.0f} GB"])
-    columns = ["cores", "students", "memory, short mode", "memory, greediest lesson on a full run"]
-    return f"{measured}\n\n{markdown_table(columns, rows)}"
+    return f"{measured}\n\n{capacity_table(single[STUDENTS[0]], single[STUDENTS[-1]])}"
+
+
+def hub_in_words() -> str:
+    """Return in sentences what a student takes and how many students a server carries."""
+    single = {entry["students"]: entry for entry in entries_with("hub", threads=1)}
+    alone, crowded = single[STUDENTS[0]], single[STUDENTS[-1]]
+    return (
+        f"On {alone['conditions']['cores']} cores, lesson 02 in the short mode takes a student alone "
+        f"{alone['lesson_seconds'][0]:.0f} s and {alone['peak_mb'] / 1000:.1f} GB. "
+        f"When {crowded['students']} run it in the same minute, it takes {crowded['lesson_seconds'][0]:.0f} s and "
+        f"{crowded['peak_mb'] / 1000:.1f} GB each. On a larger server so many students may do that, if "
+        f"it may take {PATIENCE} times as long as for one alone:\n\n{capacity_table(alone, crowded)}"
+    )
 
 
 def main() -> None:

@@ -128,6 +128,19 @@ def marking_table() -> str:
     return f"{markdown_table(header, rows)}\n\n{markdown_table(['the three', 'what the command says'], said)}"
 
 
+def marking_in_words() -> str:
+    """Return in a sentence how many submissions a minute were marked."""
+    number = max(entry["submissions"] for entry in entries_with("marking"))
+    paces = []
+    for workers in WORKERS:
+        entries = entries_with("marking", workers=workers, submissions=number)
+        marked = sum(len(entry["points"]) for entry in entries)
+        pace = 60 * marked / sum(entry["seconds"] for entry in entries)
+        paces.append(f"{pace:.1f} a minute with {workers} worker{'s' if workers > 1 else ''}")
+    cores = entries[0]["conditions"]["cores"]
+    return f"Of lesson 02, {number} submissions were marked on {cores} cores: {' and '.join(paces)}."
+
+
 def main() -> None:
     """Mark a class block by block, by one worker and by two in turn, unless that is done."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.marking", description=__doc__)

@@ -6,8 +6,8 @@ from benchmarks.audit import audit_table
 from benchmarks.busy import busy_table, one_busy_program
 from benchmarks.demo import demo_table
 from benchmarks.gpu import gpu_goals, gpu_table
-from benchmarks.hub import hub_tables
-from benchmarks.marking import marking_table
+from benchmarks.hub import hub_in_words, hub_tables
+from benchmarks.marking import marking_in_words, marking_table
 from benchmarks.race import race_goals, race_table
 from benchmarks.record import RESULTS, described_conditions, read, write
 from benchmarks.scaling import scaling_table
@@ -25,9 +25,11 @@ def goals_table() -> str:
     return markdown_table(["goal", "measured", ""], rows)
 
 
+OPERATIONS = README.parent / "OPERATIONS.md"
 # What stands where, by the name of the benchmark, which is also the name of the marks in the page.
 PAGES = {
     README: {"busy": one_busy_program},
+    OPERATIONS: {"hub": hub_in_words, "marking": marking_in_words},
     RESULTS.parent / "README.md": {
         "race": race_table,
         "gpu": gpu_table,

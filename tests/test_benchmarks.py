@@ -24,7 +24,7 @@ def results(tmp_path, monkeypatch):
     return tmp_path / "results"
 
 
-@pytest.mark.parametrize("page", readme.PAGES, ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("page", readme.PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_the_pages_say_what_was_recorded(page):
     text = page.read_text(encoding="utf-8")
     for name in readme.PAGES[page]:
