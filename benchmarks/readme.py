@@ -7,6 +7,7 @@ from benchmarks.busy import busy_table, one_busy_program
 from benchmarks.demo import demo_table
 from benchmarks.hub import hub_tables
 from benchmarks.marking import marking_table
+from benchmarks.peers import peers_picture, peers_table, save_picture
 from benchmarks.race import race_goals, race_table
 from benchmarks.record import RESULTS, described_conditions, read, write
 from benchmarks.scaling import scaling_table
@@ -26,8 +27,9 @@ def goals_table() -> str:
 
 # What stands where, by the name of the benchmark, which is also the name of the marks in the page.
 PAGES = {
-    README: {"busy": one_busy_program},
+    README: {"peers": peers_picture, "busy": one_busy_program},
     RESULTS.parent / "README.md": {
+        "peers": peers_table,
         "race": race_table,
         "sources": sources_table,
         "schedules": schedules_table,
@@ -47,15 +49,17 @@ PAGES = {
 def filled(page: Path) -> str:
     """Return a page's text with its tables as the recorded results have them."""
     text = page.read_text(encoding="utf-8")
+    missing = "" if page == README else "Not measured yet."
     for name, table in PAGES[page].items():
-        content = f"{table()}\n\n{described_conditions(name)}" if read(name) else "Not measured yet."
+        content = f"{table()}\n\n{described_conditions(name)}" if read(name) else missing
         text = between(text, name, f"\n{content}\n")
     return between(text, "goals", f"\n{goals_table()}\n")
 
 
 def main() -> None:
-    """Rewrite the pages, and the ladder that lesson 07 shows."""
+    """Rewrite the pages, the ladder that lesson 07 shows, and the README's first picture."""
     write("ladder", {row["step"]: row for row in steps_rows()})
+    save_picture()
     for page in PAGES:
         page.write_text(filled(page), encoding="utf-8")
         print(f"Tables written: {page.name} of {page.parent.name}.")
