@@ -45,6 +45,7 @@ from helpers.ladder import (
     WITHOUT_NETWORK,
     name_of_peer,
     peer_points,
+    peers_in_words,
     plot_peers,
     seconds_to_reach,
 )
@@ -702,11 +703,11 @@ def measure_own(name: str, epochs: int, seed: int) -> dict:
 
 
 def plan() -> list[dict]:
-    """Return the key of each training in order: short ones seed by seed, peers and ours in turn, then the long ones."""
+    """Return the key of each training in order: seed by seed ours and the short peers, at last the long ones."""
     keys = []
     for seed in range(SEEDS):
-        keys += [{"peer": name, "seed": seed} for name, peer in PEERS.items() if seed < peer.seeds and not peer.long]
         keys += [{"own": name, "epochs": epochs, "seed": seed} for name, epochs in OWN]
+        keys += [{"peer": name, "seed": seed} for name, peer in PEERS.items() if seed < peer.seeds and not peer.long]
     return keys + [{"peer": name, "seed": 0} for name, peer in PEERS.items() if peer.long]
 
 
@@ -715,20 +716,6 @@ def measure_planned(key: dict) -> dict:
     if "peer" in key:
         return in_own_process(measure, key["peer"], key["seed"])
     return in_own_process(measure_own, key["own"], key["epochs"], key["seed"])
-
-
-def ahead_in_words() -> str:
-    """Say of how many peers ours are ahead, at least as accurate in no more seconds, and of which they are not."""
-    points = peer_points(list(read("peers").values()))
-    peers, behind = points[points["group"] != OURS], []
-    for name, peer in peers.iterrows():
-        seconds = seconds_to_reach(points, peer["accuracy"])
-        if seconds is None:
-            behind.append(f"{name} is more accurate than any of ours")
-        elif seconds > peer["seconds"]:
-            behind.append(f"{name} takes {peer['seconds']:.1f} s, where ours need {seconds:.1f} s for its accuracy")
-    text = f"Ours are ahead of {len(peers) - len(behind)} of {len(peers)} peers: as accurate at least, in no more time."
-    return f"{text} Not of these: {'; '.join(behind)}." if behind else text
 
 
 def grouped(number: int | None) -> str:
@@ -776,7 +763,7 @@ def peers_table() -> str:
     ]
     sources = [[name, peer.source, peer.open] for name, peer in PEERS.items() if entries_with("peers", peer=name)]
     about = markdown_table(["peer", "source", "left open, or done otherwise"], sources)
-    return f"{markdown_table(header, lines)}\n\n{ahead_in_words()}\n\n{about}"
+    return f"{markdown_table(header, lines)}\n\n{peers_in_words(points)}\n\n{about}"
 
 
 def draw_peers() -> Figure:

@@ -171,6 +171,25 @@ def seconds_to_reach(points: pd.DataFrame, accuracy: float) -> float | None:
     return float(enough["seconds"].min()) if len(enough) else None
 
 
+def peers_in_words(points: pd.DataFrame) -> str:
+    """Say of how many peers ours are ahead, at least as accurate in no more seconds, and of which they are not.
+
+    Parameters
+    ----------
+    points : pd.DataFrame
+        As from `peer_points`.
+    """
+    peers, behind = points[points["group"] != OURS], []
+    for name, peer in peers.iterrows():
+        seconds = seconds_to_reach(points, peer["accuracy"])
+        if seconds is None:
+            behind.append(f"{name} is more accurate than any of ours")
+        elif seconds > peer["seconds"]:
+            behind.append(f"{name} takes {peer['seconds']:.1f} s, where ours need {seconds:.1f} s for its accuracy")
+    text = f"Ours are ahead of {len(peers) - len(behind)} of {len(peers)} peers: as accurate at least, in no more time."
+    return f"{text} Not of these: {'; '.join(behind)}." if behind else text
+
+
 def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw test accuracy against seconds of training: ours joined by a line, the peers as marks with their names.
 
@@ -181,10 +200,7 @@ def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = ax or plt.gca()
     percents = 100 * points[["accuracy", "low", "high"]]
-    ours = points["group"] == OURS
-    line = {"color": BLUE, "linewidth": 2.5, "zorder": 1}
-    ax.plot(points["seconds"][ours], percents["accuracy"][ours], **line, label="ours, each a whole recipe")
-    looks = {OURS: ("o", BLUE, BLUE), WITH_NETWORK: ("s", ORANGE, "white"), WITHOUT_NETWORK: ("^", GREEN, "white")}
+    looks = {OURS: ("o-", BLUE, BLUE), WITH_NETWORK: ("s", ORANGE, "white"), WITHOUT_NETWORK: ("^", GREEN, "white")}
     for group, (mark, color, inside) in looks.items():
         some, seconds = percents[points["group"] == group], points["seconds"][points["group"] == group]
         reach = [some["accuracy"] - some["low"], some["high"] - some["accuracy"]]
@@ -197,7 +213,11 @@ def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     ax.minorticks_off()
     ax.margins(y=0.1)
-    name_points(points["seconds"], percents["accuracy"], percents[["low", "high"]], ax)
+    ours = points["group"] == OURS
+    corners, between = np.arange(ours.sum()), np.linspace(0, ours.sum() - 1, 200)
+    across = np.exp(np.interp(between, corners, np.log(points["seconds"][ours])))
+    line = np.column_stack([across, np.interp(between, corners, percents["accuracy"][ours])])
+    name_points(points["seconds"], percents["accuracy"], percents[["low", "high"]], ax, line)
     told = [
         f"{name} {100 * point.accuracy:.1f} % in {point.seconds:,.0f} s"
         for name, point in zip(points.index, points.itertuples(), strict=True)

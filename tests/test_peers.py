@@ -259,6 +259,13 @@ def test_the_chart_names_every_point_and_joins_ours(ax, figures_can_be_seen):
     assert "LeNet (d2l) 90.0 % in 100 s" in ax.get_label()
     places = [Text.get_window_extent(text) for text in ax.texts]
     assert not any(a.overlaps(b) for number, a in enumerate(places) for b in places[:number])
+    assert not any(place.contains(*corner) for place in places for corner in ax.transData.transform(line.get_xydata()))
+
+
+def test_the_chart_of_a_run_that_was_stopped_early_shows_what_there_is(ax):
+    first, *_ = made_up()
+    ladder.plot_peers(ladder.peer_points([first]), ax=ax)
+    assert [text.get_text() for text in ax.texts] == ["sprint, 1 epoch"]
 
 
 def test_the_readme_shows_the_chart_once_it_is_measured(results, tmp_path, monkeypatch):
