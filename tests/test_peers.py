@@ -254,7 +254,17 @@ def test_the_chart_names_every_point_and_joins_ours(ax, figures_can_be_seen):
     assert "LeNet (d2l) 90.0 % in 100 s" in ax.get_label()
     places = [Text.get_window_extent(text) for text in ax.texts]
     assert not any(a.overlaps(b) for number, a in enumerate(places) for b in places[:number])
-    assert not any(place.contains(*corner) for place in places for corner in ax.transData.transform(line.get_xydata()))
+
+
+def test_no_name_lies_on_our_line(ax):
+    # It is level, so a name to the right of its first point would cover it.
+    entries = [
+        entry(ladder.OURS, seconds, 0.9, own="sprint", epochs=epochs) for seconds, epochs in ((10.0, 1), (40.0, 5))
+    ]
+    ladder.plot_peers(ladder.peer_points(entries), ax=ax)
+    (left, height), (right, _) = ax.transData.transform(ax.lines[0].get_xydata())
+    for place in (Text.get_window_extent(text) for text in ax.texts):
+        assert not any(place.contains(across, height) for across in np.linspace(left, right, 100))
 
 
 def test_the_chart_of_a_run_that_was_stopped_early_shows_what_there_is(ax):
