@@ -10,7 +10,7 @@ OLDEST := runs/oldest
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
 .PHONY: help setup moved force run lab lint test test-hub test-full test-oldest notebooks exercises slides demo site hub \
-	bench-sources bench-steps bench-speed bench-demo bench-marking bench-hub audit
+	bench-sources bench-steps bench-speed bench-peers bench-demo bench-marking bench-hub audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: on little data)"
@@ -25,8 +25,8 @@ help:
 	@echo "make site        build the site in runs/site/, from what is committed"
 	@echo "make hub         prepare this installation for the JupyterHub in deploy/jupyterhub/ (Linux; needs npm)"
 	@echo "make exercises   execute the solutions and generate the students' exercises from them"
-	@echo "make bench-speed, make bench-steps, make bench-sources, make bench-demo, make bench-marking, make bench-hub"
-	@echo "                 measure; see benchmarks/README.md"
+	@echo "make bench-speed, make bench-steps, make bench-sources, make bench-peers, make bench-demo, make bench-marking,"
+	@echo "make bench-hub   measure; see benchmarks/README.md"
 	@echo "make audit       try the lessons' claims under other seeds and number formats (some hours; it resumes)"
 	@echo "make notebooks   full run that rewrites the committed outputs, the results and the tables in README and INSTRUCTORS"
 	@echo "                 (LESSONS=\"02_mlp_baseline\" with notebooks or exercises: these alone, on the machine of the others)"
@@ -123,6 +123,10 @@ bench-steps: setup
 
 bench-speed: setup
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.readme
+
+bench-peers: setup
+	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.readme
 
 bench-demo: setup .venv/.ready-test

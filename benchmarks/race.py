@@ -64,8 +64,17 @@ def baseline_epochs(first: int, last: int) -> dict:
     return {"epochs": [first, last], "seconds": seconds, "test_accuracy": accuracy(found.labels, found.predictions)}
 
 
-def run_recipe(name: str, seed: int) -> dict:
+def run_recipe(name: str, seed: int, epochs: int | None = None) -> dict:
     """Train a fast recipe once on all 60,000 training images and measure it on the test set, at the end.
+
+    Parameters
+    ----------
+    name : str
+        Of `helpers.recipes.RECIPES`.
+    seed : int
+        Fixes weights, order of the images and their changes.
+    epochs : int, optional
+        Other than the recipe's; its schedule is that of so many.
 
     Returns
     -------
@@ -74,6 +83,7 @@ def run_recipe(name: str, seed: int) -> dict:
         with random shifts also test_accuracy_with_flips_and_shifts.
     """
     recipe = replace(RECIPES[name], images=PUBLISHED_IMAGES, seed=seed)
+    recipe = replace(recipe, epochs=epochs or recipe.epochs)
     train = load_training_images(recipe)
     keep_freed_memory()
     started = time.perf_counter()
@@ -81,7 +91,7 @@ def run_recipe(name: str, seed: int) -> dict:
     seconds = time.perf_counter() - started
     if len(history) < recipe.epochs:
         raise KeyboardInterrupt  # stopped by the user: a shorter run is not this recipe
-    test = open_test_set(f"benchmark: {name}, seed {seed}, after its last epoch")
+    test = open_test_set(f"benchmark: {name}, {recipe.epochs} epochs, seed {seed}, after its last epoch")
     views = {"test_accuracy": predict, "test_accuracy_with_flips": predict_tta}
     if "random_shift" in recipe.augment:
         views["test_accuracy_with_flips_and_shifts"] = partial(predict_tta, shifts=True)

@@ -8,6 +8,7 @@ from benchmarks.demo import demo_table
 from benchmarks.gpu import gpu_goals, gpu_table
 from benchmarks.hub import hub_in_words, hub_tables
 from benchmarks.marking import marking_in_words, marking_table
+from benchmarks.peers import peers_picture, peers_table, save_picture
 from benchmarks.race import race_goals, race_table
 from benchmarks.record import RESULTS, described_conditions, read, write
 from benchmarks.scaling import scaling_table
@@ -28,9 +29,10 @@ def goals_table() -> str:
 OPERATIONS = README.parent / "OPERATIONS.md"
 # What stands where, by the name of the benchmark, which is also the name of the marks in the page.
 PAGES = {
-    README: {"busy": one_busy_program},
+    README: {"peers": peers_picture, "busy": one_busy_program},
     OPERATIONS: {"hub": hub_in_words, "marking": marking_in_words},
     RESULTS.parent / "README.md": {
+        "peers": peers_table,
         "race": race_table,
         "gpu": gpu_table,
         "sources": sources_table,
@@ -51,15 +53,17 @@ PAGES = {
 def filled(page: Path) -> str:
     """Return a page's text with its tables as the recorded results have them."""
     text = page.read_text(encoding="utf-8")
+    missing = "" if page == README else "Not measured yet."
     for name, table in PAGES[page].items():
-        content = f"{table()}\n\n{described_conditions(name)}" if read(name) else "Not measured yet."
+        content = f"{table()}\n\n{described_conditions(name)}" if read(name) else missing
         text = between(text, name, f"\n{content}\n")
     return between(text, "goals", f"\n{goals_table()}\n")
 
 
 def main() -> None:
-    """Rewrite the pages, and the ladder that lesson 07 shows."""
+    """Rewrite the pages, the ladder that lesson 07 shows, and the README's first picture."""
     write("ladder", {row["step"]: row for row in steps_rows()})
+    save_picture()
     for page in PAGES:
         page.write_text(filled(page), encoding="utf-8")
         print(f"Tables written: {page.name} of {page.parent.name}.")

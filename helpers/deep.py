@@ -379,7 +379,7 @@ def plot_costs(table: pd.DataFrame, cost: str, label: str, *, ax: Axes | None = 
     return ax
 
 
-def name_points(x: pd.Series, y: pd.Series, bars: pd.DataFrame, ax: Axes) -> None:
+def name_points(x: pd.Series, y: pd.Series, bars: pd.DataFrame, ax: Axes, line: np.ndarray | None = None) -> None:
     """Write the name of each point near it, with a thin line to it, where no other name, mark or error bar is.
 
     Parameters
@@ -388,12 +388,16 @@ def name_points(x: pd.Series, y: pd.Series, bars: pd.DataFrame, ax: Axes) -> Non
         Places in the units of the Axes; the index holds the names.
     bars : pd.DataFrame
         Lower and upper end of each error bar, in the units of the Axes.
+    line : np.ndarray, optional
+        Places along a line that no name may cover, (N, 2), in the units of the Axes.
     """
     figure = ax.figure
     figure.draw_without_rendering()  # so that the Axes has its place
     dots = ax.transData.transform(np.column_stack([x, y]))
     ends = [ax.transData.transform(np.column_stack([x, bars[side]]))[:, 1] for side in bars.columns]
     taken = [(a - 9, min(low, b - 9), a + 9, max(high, b + 9)) for (a, b), low, high in zip(dots, *ends, strict=True)]
+    if line is not None:
+        taken += [(a - 2, b - 2, a + 2, b + 2) for a, b in ax.transData.transform(line)]
     frame, point = ax.get_window_extent(), figure.dpi / 72
     ways = [(1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1)]
     offers = [(far * right, far * up) for far in (12, 24, 38, 54, 72) for right, up in ways]

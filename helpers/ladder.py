@@ -1,12 +1,16 @@
-"""The recorded ladder of lesson 07: seconds and accuracy of each rung, and what it gained over the one before."""
+"""The recorded measurements of lesson 07: the ladder and what each rung gained, the race, and the peers' chart."""
 
 import json
-from statistics import median
+from statistics import mean, median
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from helpers import config
+from helpers.deep import name_points, with_intervals
+from helpers.plotting import BLUE, GREEN, ORANGE
 
 RECORDED = config.ROOT / "benchmarks" / "results"
 # Rungs that change more than their name says. A test compares this with the recipes that were measured.
@@ -20,6 +24,9 @@ MORE_CHANGES = {
     "SGD with Nesterov momentum": "it also brings weight decay",
 }
 UNDECIDED = 0.3  # points: the lesson's rule for three seeds
+# The groups of the recorded peers.
+OURS, WITH_NETWORK, WITHOUT_NETWORK = "ours", "another network", "without a network"
+TEST_IMAGES = 10_000
 
 
 def recorded(name: str) -> list[dict]:
@@ -126,3 +133,95 @@ def race_points(sources: list[dict], race: list[dict]) -> pd.DataFrame:
         if entry not in pieces:
             rows.append([entry["recipe"], entry["seconds"], 100 * entry["test_accuracy_with_flips"]])
     return pd.DataFrame(rows, columns=["recipe", "seconds", "accuracy"])
+
+
+def name_of_peer(entry: dict) -> str:
+    """Return the name of a recorded training: of a peer, or of one of our recipes with its epochs."""
+    if "peer" in entry:
+        return entry["peer"]
+    return f"{entry['own']}, {entry['epochs']} epoch{'' if entry['epochs'] == 1 else 's'}"
+
+
+def peer_points(entries: list[dict]) -> pd.DataFrame:
+    """Return seconds and test accuracy of the recorded peers and of ours, a row for each, from the quickest on.
+
+    Parameters
+    ----------
+    entries : list of dict
+        With peer or own and epochs; seconds, test_accuracy (a fraction) and group. One for each seed.
+
+    Returns
+    -------
+    pd.DataFrame
+        Index the names. Columns accuracy (mean of the seeds), low and high (its 95 % Wilson interval for the 10,000
+        test images), images, group, seconds (mean of the seeds).
+    """
+    runs = {}
+    for entry in entries:
+        runs.setdefault(name_of_peer(entry), []).append(entry)
+    accuracies = [[name, mean(run["test_accuracy"] for run in found)] for name, found in runs.items()]
+    points = with_intervals([[*pair, TEST_IMAGES, runs[pair[0]][0]["group"]] for pair in accuracies])
+    points["seconds"] = [mean(run["seconds"] for run in found) for found in runs.values()]
+    return points.sort_values("seconds")
+
+
+def seconds_to_reach(points: pd.DataFrame, accuracy: float) -> float | None:
+    """Return the least seconds in which one of our recipes reaches an accuracy (a fraction); None if none does."""
+    enough = points[(points["group"] == OURS) & (points["accuracy"] >= accuracy)]
+    return float(enough["seconds"].min()) if len(enough) else None
+
+
+def peers_in_words(points: pd.DataFrame) -> str:
+    """Say of how many peers ours are ahead, at least as accurate in no more seconds, and of which they are not.
+
+    Parameters
+    ----------
+    points : pd.DataFrame
+        As from `peer_points`.
+    """
+    peers, behind = points[points["group"] != OURS], []
+    for name, peer in peers.iterrows():
+        seconds = seconds_to_reach(points, peer["accuracy"])
+        if seconds is None:
+            behind.append(f"{name} is more accurate than any of ours")
+        elif seconds > peer["seconds"]:
+            behind.append(f"{name} takes {peer['seconds']:.1f} s, where ours need {seconds:.1f} s for its accuracy")
+    text = f"Ours are ahead of {len(peers) - len(behind)} of {len(peers)} peers: as accurate at least, in no more time."
+    return f"{text} Not of these: {'; '.join(behind)}." if behind else text
+
+
+def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw test accuracy against seconds of training: ours joined by a line, the peers as marks with their names.
+
+    Parameters
+    ----------
+    points : pd.DataFrame
+        As from `peer_points`.
+    """
+    ax = ax or plt.gca()
+    percents = 100 * points[["accuracy", "low", "high"]]
+    looks = {OURS: ("o-", BLUE, BLUE), WITH_NETWORK: ("s", ORANGE, "white"), WITHOUT_NETWORK: ("^", GREEN, "white")}
+    for group, (mark, color, inside) in looks.items():
+        some, seconds = percents[points["group"] == group], points["seconds"][points["group"] == group]
+        reach = [some["accuracy"] - some["low"], some["high"] - some["accuracy"]]
+        style = {"fmt": mark, "markersize": 8, "color": color, "markerfacecolor": inside, "capsize": 3}
+        ax.errorbar(seconds, some["accuracy"], yerr=reach, **style, label=f"{group} (bar: 95 % interval)")
+    ax.set(xscale="log", xlabel="seconds of training (logarithmic)", ylabel="test accuracy (%)")
+    first, last = points["seconds"].min() / 2, points["seconds"].max() * 3
+    ax.set_xlim(first, last)
+    ticks = [tick for tick in (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000) if first < tick < last]
+    ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    ax.minorticks_off()
+    ax.margins(y=0.1)
+    ours = points["group"] == OURS
+    corners, between = np.arange(ours.sum()), np.linspace(0, ours.sum() - 1, 200)
+    across = np.exp(np.interp(between, corners, np.log(points["seconds"][ours])))
+    line = np.column_stack([across, np.interp(between, corners, percents["accuracy"][ours])])
+    name_points(points["seconds"], percents["accuracy"], percents[["low", "high"]], ax, line)
+    told = [
+        f"{name} {100 * point.accuracy:.1f} % in {point.seconds:,.0f} s"
+        for name, point in zip(points.index, points.itertuples(), strict=True)
+    ]
+    ax.set_label(f"Test accuracy against seconds of training, on a logarithmic axis: {'; '.join(told)}.")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2, fontsize=9, frameon=False)
+    return ax
