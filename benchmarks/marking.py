@@ -136,9 +136,9 @@ def marking_in_words() -> str:
         entries = entries_with("marking", workers=workers, submissions=number)
         marked = sum(len(entry["points"]) for entry in entries)
         pace = 60 * marked / sum(entry["seconds"] for entry in entries)
-        paces.append(f"{pace:.1f} a minute with {workers} worker{'s' if workers > 1 else ''}")
+        paces.append(f"{pace:.1f} a minute by {workers} worker{'s' if workers > 1 else ''}")
     cores = entries[0]["conditions"]["cores"]
-    return f"Of lesson 02, {number} submissions were marked on {cores} cores: {' and '.join(paces)}."
+    return f"{number} submissions of lesson 02 were marked on {cores} cores: {' and '.join(paces)}."
 
 
 def main() -> None:
