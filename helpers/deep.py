@@ -442,9 +442,7 @@ def explore_gradients(images: torch.Tensor, labels: torch.Tensor) -> None:
         plot_by_layer(norms_at_start(depth, start, images, labels), ax=ax)
         ax.set(title=f"{depth} convolutions behind the first, {start}", ylim=(1e-18, 1e5))
 
-    choose_depth = slider("depth", 2, 40, 20)
-    choose_depth.step = 2
-    interact(draw, depth=choose_depth, start=dropdown("start", STARTS, STARTS[0]))
+    interact(draw, depth=slider("depth", 2, 40, 20, step=2), start=dropdown("start", STARTS, STARTS[0]))
 
 
 STARTS = ["PyTorch's start", "He's start"]

@@ -76,9 +76,11 @@ READABLE = {"description_width": "initial"}  # the usual width cuts long names
 WIDE = {"width": "420px"}  # so that a slider of fifty images is easy to set
 
 
-def slider(description: str, low: int, high: int, value: int) -> IntSlider:
+def slider(description: str, low: int, high: int, value: int, step: int = 1) -> IntSlider:
     """Make a slider that answers when it is released, so that no picture is drawn on the way."""
-    return IntSlider(value, low, high, description=description, style=READABLE, layout=WIDE, continuous_update=False)
+    return IntSlider(
+        value, low, high, step, description=description, style=READABLE, layout=WIDE, continuous_update=False
+    )
 
 
 def dropdown(description: str, options: list, value: object) -> Dropdown:
@@ -135,9 +137,14 @@ def label_images(
     place, picture, result = HTML(), HTML(), Output()
     buttons = [Button(description=f"{number} · {name}", layout={"width": "auto"}) for name, number in CLASSES]
     field = Text(
-        kept_answers, description="type a digit", placeholder="0 to 9", style=READABLE, layout={"width": "560px"}
+        kept_answers,
+        description="type a digit",
+        placeholder="0 to 9",
+        style=READABLE,
+        layout={"width": "560px", "max_width": "98%"},
     )
     names = GridBox(buttons, layout=Layout(grid_template_columns="170px 170px", align_content="center"))
+    beside = HBox([picture, names], layout={"flex_flow": "row wrap"})  # below each other in a narrow window
     back, afresh = Button(description="take back"), Button(layout={"width": "auto"})
 
     def show():
@@ -210,7 +217,7 @@ def label_images(
     back.on_click(took_back)
     afresh.on_click(began_again)
     show()
-    display(VBox([place, field, HBox([picture, names]), HBox([back, afresh]), result]))
+    display(VBox([place, field, beside, HBox([back, afresh]), result]))
     if len(kept_answers) == total:
         show_result()
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from urllib.parse import quote
 
 import nbformat
+import numpy as np
 import pytest
 from browser import (
     RERUN,
@@ -27,11 +28,12 @@ from browser import (
     seconds_to_new_picture,
     trouble,
 )
+from PIL import Image
 from playwright.sync_api import Error, TimeoutError
 from test_recipes import cell_of, sources
 
 from build_tools import exercises, series
-from helpers import config
+from helpers import config, photo
 
 pytestmark = RERUN
 
@@ -191,6 +193,7 @@ def press_until(page, key, there, most):
 def test_images_are_labelled_by_keyboard_alone_and_the_result_is_kept(lab, page):
     """Run lesson 01 down to its widget, then touch nothing but the keyboard: until the score stands in its file."""
     field, place = page.get_by_placeholder("0 to 9"), page.locator(".widget-html b")
+    (config.ROOT / "runs" / RUN_NAME / "your_labels.json").unlink(missing_ok=True)  # of an attempt that failed
     page.goto(lab("/tree/notebooks/01_data_exploration.ipynb"))
     page.get_by_text(READY).wait_for()
     page.locator(".jp-Notebook .jp-Cell").first.click()
@@ -238,9 +241,9 @@ def run(page, command, arguments=None):
     page.evaluate(script, [command, arguments or {}])
 
 
-def open_notebook(page, path):
+def open_notebook(page, project, path):
     """Open a notebook in the JupyterLab of the page; wait until all its cells are drawn and its kernel is there."""
-    cells = nbformat.read(config.ROOT / path, as_version=4).cells
+    cells = nbformat.read(project / path, as_version=4).cells
     run(page, "docmanager:open", {"path": path, "factory": "Notebook"})
     drawn = """count => {
         const cells = [...document.querySelectorAll('.jp-Notebook .jp-Cell')];
@@ -253,22 +256,42 @@ def open_notebook(page, path):
     page.get_by_text(READY).wait_for()
 
 
-def test_notebooks_open_without_an_error(lab, page):
+def close_all(page):
+    """Close all notebooks of the page and end their kernels."""
+    run(page, "docmanager:save")  # a kernel adds its version to the metadata; closing would ask what to do
+    run(page, "application:close-all")
+    page.evaluate("async () => { await window.jupyterapp.serviceManager.sessions.shutdownAll(); }")
+    page.problems.clear()
+
+
+@pytest.fixture(scope="module")
+def open_lab(browser, lab):
+    """Give a page with JupyterLab, whose start takes long, in a window of half a usual screen: it must be enough."""
+    with new_page(browser) as shared:
+        shared.set_viewport_size({"width": 900, "height": 1000})
+        shared.goto(lab(""))
+        shared.locator("#jp-main-dock-panel").wait_for()
+        yield shared
+
+
+@pytest.fixture
+def desk(open_lab):
+    """Give a page with JupyterLab, in which nothing is left open afterwards."""
+    yield open_lab
+    close_all(open_lab)
+
+
+def test_notebooks_open_without_an_error(open_lab, project):
     paths = sorted(path.relative_to(config.ROOT).as_posix() for path in OPENED)
     assert len(paths) >= 10
-    page.goto(lab(""))
-    page.locator("#jp-main-dock-panel").wait_for()
-    found = {}
+    page, found = open_lab, {}
     for path in paths:
         try:
-            open_notebook(page, path)
+            open_notebook(page, project, path)
         except Error as error:
             found[path] = [str(error).splitlines()[0]]
         found[path] = found.get(path, []) + trouble(page)
-        page.problems.clear()
-        run(page, "docmanager:save")  # a kernel adds its version to the metadata; closing would ask what to do
-        run(page, "application:close-all")
-        page.evaluate("async () => { await window.jupyterapp.serviceManager.sessions.shutdownAll(); }")
+        close_all(page)
     assert {path: problems for path, problems in found.items() if problems} == {}
 
 
@@ -361,3 +384,149 @@ def test_a_training_is_replayed_at_once_when_one_word_is_changed(lab, page, proj
         print(f"\nFashionNet, replayed in JupyterLab: {seconds:.1f} s")
     assert seconds < 5 and trouble(page) == []
     assert shown.nth(3).get_by_text("validation: loss").count() >= 1
+
+
+# Between the first cell of a lesson and the widget's own: what the cells between would leave, without their trainings.
+INSTEAD = {
+    "08_augmentation": """sample = TensorDataset(*(part[:50] for part in validation.tensors))
+trained = {way: [LeanCNN()] for way in ("nothing", "photo mixture")}""",
+    "09_deeper_networks": "batch_images, batch_labels = train.tensors[0][:500], train.tensors[1][:500]",
+    "10_tuning": """sizes = [1, 2, 4, 8, 16, 32, 64]
+found = tuning.winners(np.random.default_rng(0).random((108, len(validation))) < 0.8, sizes, 50)""",
+    "11_can_you_trust_it": """from helpers.shift import explore_shift
+held_out, temperature, threshold = TensorDataset(images, labels), 1.0, 0.5""",
+    "12_data_audit": """real, ranked = np.eye(10)[labels], np.arange(30)
+real_suspects = np.arange(len(labels)) < 30""",
+    "13_your_own_photo": "best = net",
+}
+
+
+def run_cells_of(page, project, lesson, *words):
+    """Run a notebook of the first cell of a lesson, what is there instead, and the cells with words; give its cells."""
+    first, *others = sources(lesson)
+    chosen = [cell for cell in others if any(word in cell for word in words)]
+    assert len(chosen) == len(words)
+    notebook = nbformat.v4.new_notebook(metadata=nbformat.read(NOTEBOOKS[0], as_version=4).metadata)
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in (first, INSTEAD[lesson], *chosen)]
+    path = project / "notebooks" / f"widget_{lesson}.ipynb"
+    nbformat.write(notebook, path)
+    open_notebook(page, project, path.relative_to(project).as_posix())
+    run(page, "notebook:run-all-cells")
+    cells = page.locator(".jp-Notebook .jp-CodeCell")
+    cells.last.locator(".jp-InputPrompt", has_text=f"[{len(notebook.cells)}]").wait_for(timeout=90_000)
+    assert trouble(page) == []
+    return cells
+
+
+def cut_off(output):
+    """List what a widget shows beyond the edges of its cell's output, where nobody sees it."""
+    return output.evaluate("""output => {
+        const place = output.getBoundingClientRect();
+        const parts = [...output.querySelectorAll('button, input, select, img, .widget-label, .widget-readout')];
+        const out = parts.map(part => [part, part.getBoundingClientRect()])
+            .filter(([_, box]) => box.width && (box.left < place.left || box.right > place.right));
+        return out.map(([part]) => part.outerHTML.slice(0, 80));
+    }""")
+
+
+def click_at(share):
+    """Click on a slider, so far along it."""
+
+    def click(row):
+        track = row.locator(".noUi-base")
+        size = track.bounding_box()
+        track.click(position={"x": share * size["width"], "y": size["height"] / 2})
+
+    return click
+
+
+# By lesson the word by which the cell of its widget is found, and all controls of that with what is done to them.
+CHANGES = {
+    "08_augmentation": (
+        "= interact(",
+        [
+            ("image", click_at(0.6)),
+            ("degrees", press("ArrowLeft")),
+            ("right (pixels)", press("ArrowRight")),
+            ("light (%)", click_at(0.3)),
+        ],
+    ),
+    "09_deeper_networks": (
+        "explore_gradients(",
+        [("depth", click_at(0.8)), ("depth", press("ArrowLeft")), ("start", choose(index=1))],
+    ),
+    "10_tuning": ("= interact(", [("trials", press("ArrowRight")), ("trials", click_at(0.1))]),
+    "11_can_you_trust_it": (
+        "explore_shift(",
+        [("strength", press("ArrowRight")), ("change", choose(label="inverted")), ("image", click_at(0.6))],
+    ),
+}
+
+
+@pytest.mark.parametrize("lesson", CHANGES)
+def test_each_control_of_a_lesson_draws_anew(desk, project, lesson, capsys):
+    word, changes = CHANGES[lesson]
+    output = run_cells_of(desk, project, lesson, word).last.locator(".jp-Cell-outputArea")
+    output.locator(".widget-interact img").wait_for()
+    assert set(output.locator(".widget-label").all_text_contents()) == {description for description, _ in changes}
+    seconds = [use(desk, description, action) for description, action in changes]
+    assert trouble(desk) == [] and cut_off(output) == []
+    assert output.locator(".widget-interact .jp-OutputArea-output").count() == 1, "There is more than the picture."
+    show_seconds(capsys, f"Lesson {lesson[:2]} in JupyterLab", seconds)
+
+
+def test_suspects_are_labelled_blindly_and_the_next_cell_reads_the_answers(desk, project):
+    kept = config.ROOT / "runs" / RUN_NAME / "your_audit.json"
+    kept.unlink(missing_ok=True)  # of an attempt that failed
+    words = ("blind = choose_blind(", "label_images(", "typed, _ = read_labels(")
+    *_, cell, after = run_cells_of(desk, project, "12_data_audit", *words).all()
+    after.get_by_text("You have labelled 0 of 45 images.").wait_for()
+    output = cell.locator(".jp-Cell-outputArea")
+    place, shown = output.locator(".widget-html b"), output.inner_text()
+    assert "1 of 45" in shown and not re.search("label|suspect|network", shown), "No longer blind."
+    assert cut_off(output) == []
+    output.get_by_placeholder("0 to 9").click()
+    desk.keyboard.type("12", delay=20)
+    place.get_by_text("3 of 45").wait_for()
+    output.get_by_role("button", name="8 · Bag").click()
+    place.get_by_text("4 of 45").wait_for()
+    output.get_by_role("button", name="take back").click()
+    place.get_by_text("3 of 45").wait_for()
+    answers = "0123456789" * 4 + "012"
+    desk.keyboard.type(answers, delay=10)
+    output.get_by_text("All labelled. Now run the cells of section 7.").wait_for()
+    assert json.loads(read(kept))["answers"] == "12" + answers
+    after.locator(".cm-content").click()
+    desk.keyboard.press("Control+Enter")
+    after.get_by_text("Of 30 suspects you gave").wait_for()
+    assert trouble(desk) == []
+
+
+def test_a_photo_is_uploaded_and_answered(desk, project, tmp_path):
+    """Upload one of a phone's usual size, change how it is read, upload what is none, and one of more than 10 MB."""
+    Image.fromarray(photo.draw_garment("Trouser", background=(150, 145, 140))).save(tmp_path / "trouser.jpg")
+    (tmp_path / "words.png").write_text("No picture.")
+    noise = np.random.default_rng(0).integers(256, size=(2000, 2000, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "large.png", compress_level=0)
+    output = run_cells_of(desk, project, "13_your_own_photo", "ask_about_photos(").last.locator(".jp-Cell-outputArea")
+    button, answer = output.get_by_role("button", name="choose a photo"), output.locator("img")
+
+    def upload(name):
+        with desk.expect_file_chooser() as chooser:
+            button.click()
+        chooser.value.set_files(tmp_path / name)
+
+    upload("trouser.jpg")
+    answer.wait_for()
+    assert cut_off(output) == []
+    first = answer.get_attribute("src")
+    output.get_by_label("even out the background").press("Space")
+    another = "old => ![undefined, old].includes(document.querySelector('.jp-Cell-outputArea img')?.src)"
+    desk.wait_for_function(another, arg=first)
+    upload("words.png")
+    output.get_by_text("No answer. words.png holds text").wait_for()
+    assert answer.count() == 0
+    assert (tmp_path / "large.png").stat().st_size > 10 * 2**20
+    upload("large.png")
+    answer.wait_for()
+    assert trouble(desk) == []

@@ -108,3 +108,10 @@ def test_jupyterlab_does_not_ask_whether_to_fetch_news():
     """The environment's file says so, in whatever way JupyterLab is started."""
     with open(os.path.join(get_app_dir(), "settings", "overrides.json"), encoding="utf-8") as file:
         assert json.load(file)["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
+
+
+def test_jupyters_server_is_told_to_take_large_photos():
+    """The environment's file says so, in whatever way JupyterLab is started; a browser test uploads such a photo."""
+    name = "jupyter_server_config.json"
+    with open(os.path.join(sys.prefix, "etc", "jupyter", name), encoding="utf-8") as file:
+        assert file.read() == (config.ROOT / "startup" / name).read_text(encoding="utf-8"), "run make setup"
