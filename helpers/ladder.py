@@ -190,6 +190,9 @@ def peers_in_words(points: pd.DataFrame) -> str:
     return f"{text} Not of these: {'; '.join(behind)}." if behind else text
 
 
+FLOOR = 82  # percent: the lowest height at which a peer is drawn
+
+
 def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw test accuracy against seconds of training: ours joined by a line, the peers as marks with their names.
 
@@ -200,6 +203,12 @@ def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = ax or plt.gca()
     percents = 100 * points[["accuracy", "low", "high"]]
+    few = percents["accuracy"] < FLOOR  # their own heights would press all others together
+    names = [
+        f"{name}: {value:.0f} %" if low else name
+        for name, value, low in zip(points.index, percents["accuracy"], few, strict=True)
+    ]
+    points, percents = points.set_axis(names), percents.clip(lower=FLOOR).set_axis(names)
     looks = {OURS: ("o-", BLUE, BLUE), WITH_NETWORK: ("s", ORANGE, "white"), WITHOUT_NETWORK: ("^", GREEN, "white")}
     for group, (mark, color, inside) in looks.items():
         some, seconds = percents[points["group"] == group], points["seconds"][points["group"] == group]
@@ -207,6 +216,8 @@ def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         style = {"fmt": mark, "markersize": 8, "color": color, "markerfacecolor": inside, "capsize": 3}
         ax.errorbar(seconds, some["accuracy"], yerr=reach, **style, label=f"{group} (bar: 95 % interval)")
     ax.set(xscale="log", xlabel="seconds of training (logarithmic)", ylabel="test accuracy (%)")
+    if few.any():
+        ax.set_ylabel(f"test accuracy (%); what is below {FLOOR} stands at its edge")
     first, last = points["seconds"].min() / 2, points["seconds"].max() * 3
     ax.set_xlim(first, last)
     ticks = [tick for tick in (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000) if first < tick < last]
@@ -219,7 +230,7 @@ def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     line = np.column_stack([across, np.interp(between, corners, percents["accuracy"][ours])])
     name_points(points["seconds"], percents["accuracy"], percents[["low", "high"]], ax, line)
     told = [
-        f"{name} {100 * point.accuracy:.1f} % in {point.seconds:,.0f} s"
+        f"{name.split(':')[0]} {100 * point.accuracy:.1f} % in {point.seconds:,.0f} s"
         for name, point in zip(points.index, points.itertuples(), strict=True)
     ]
     ax.set_label(f"Test accuracy against seconds of training, on a logarithmic axis: {'; '.join(told)}.")
