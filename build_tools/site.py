@@ -372,7 +372,8 @@ def gather() -> None:
         target = SOURCE / page
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(links.rewrite(without_comments(text), page), encoding="utf-8")
-    shutil.copy(series.SCOREBOARD, SOURCE / "notebooks" / series.SCOREBOARD.name)
+    for picture in (series.SCOREBOARD, config.ROOT / "benchmarks" / "peers.svg"):
+        shutil.copy(picture, SOURCE / picture.relative_to(config.ROOT))
 
 
 def start_links(address: str) -> str:
