@@ -239,12 +239,23 @@ def gpu_table() -> str:
                 " ".join(dict.fromkeys(str(run["epochs"]) for run in runs)),
                 " ".join(f"{run['seconds']:.1f}" for run in runs),
                 " ".join(f"{run['warm_up_seconds']:.0f}" for run in runs),
+                percent([run["train_accuracy"] for run in runs]),
                 percent([run["accuracy"] for run in runs]),
                 percent([run["accuracy_with_flips"] for run in runs]),
                 len(runs),
             ]
         )
-    head = ["training", "parameters", "epochs", "seconds", "warm-up, s", "test accuracy, %", "with flips, %", "seeds"]
+    head = [
+        "training",
+        "parameters",
+        "epochs",
+        "seconds",
+        "warm-up, s",
+        "training accuracy, %",
+        "test accuracy, %",
+        "with flips, %",
+        "seeds",
+    ]
     return markdown_table(head, rows)
 
 

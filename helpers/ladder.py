@@ -199,9 +199,13 @@ def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     points : pd.DataFrame
-        As from `peer_points`.
+        As from `peer_points`. What is below `FLOOR` stands at that height, with its accuracy in its name.
     """
     ax = ax or plt.gca()
+    told = [
+        f"{name} {100 * point.accuracy:.1f} % in {point.seconds:,.0f} s"
+        for name, point in zip(points.index, points.itertuples(), strict=True)
+    ]
     percents = 100 * points[["accuracy", "low", "high"]]
     few = percents["accuracy"] < FLOOR  # their own heights would press all others together
     names = [
@@ -229,10 +233,6 @@ def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     across = np.exp(np.interp(between, corners, np.log(points["seconds"][ours])))
     line = np.column_stack([across, np.interp(between, corners, percents["accuracy"][ours])])
     name_points(points["seconds"], percents["accuracy"], percents[["low", "high"]], ax, line)
-    told = [
-        f"{name.split(':')[0]} {100 * point.accuracy:.1f} % in {point.seconds:,.0f} s"
-        for name, point in zip(points.index, points.itertuples(), strict=True)
-    ]
     ax.set_label(f"Test accuracy against seconds of training, on a logarithmic axis: {'; '.join(told)}.")
     ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2, fontsize=9, frameon=False)
     return ax

@@ -267,6 +267,17 @@ def test_no_name_lies_on_our_line(ax):
         assert not any(place.contains(across, height) for across in np.linspace(left, right, 100))
 
 
+def test_a_peer_below_the_floor_stands_at_it_with_its_own_figure(ax):
+    entries = [
+        entry(ladder.OURS, 10.0, 0.9, own="sprint", epochs=1),
+        entry(ladder.WITH_NETWORK, 30.0, 0.1, peer="LeNet (d2l)"),
+    ]
+    ladder.plot_peers(ladder.peer_points(entries), ax=ax)
+    assert {text.get_text() for text in ax.texts} == {"sprint, 1 epoch", "LeNet (d2l): 10 %"}
+    assert ax.containers[1].lines[0].get_ydata().tolist() == [ladder.FLOOR]
+    assert "LeNet (d2l) 10.0 % in 30 s" in ax.get_label() and str(ladder.FLOOR) in ax.get_ylabel()
+
+
 def test_the_chart_of_a_run_that_was_stopped_early_shows_what_there_is(ax):
     first, *_ = made_up()
     ladder.plot_peers(ladder.peer_points([first]), ax=ax)

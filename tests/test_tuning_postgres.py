@@ -16,11 +16,7 @@ import pytest
 
 from helpers import config, tuning
 
-# Beside other tests a worker may answer too late, once.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
-    pytest.mark.flaky(reruns=1),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 
 def server_programs():
