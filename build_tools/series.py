@@ -11,6 +11,8 @@ import platform
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -223,6 +225,31 @@ def recorded_elsewhere(times: dict) -> str:
     )
 
 
+def scores_entered_by(paths: list[Path]) -> set[str]:
+    """Return the names that notebooks enter on the scoreboard, as their code says them."""
+    code = [
+        cell.source for path in paths for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
+    ]
+    return set(re.findall(r"""record_score\(\s*["']([^"']+)["']""", "\n".join(code)))
+
+
+@contextmanager
+def scores_so_far(path: Path) -> Iterator[None]:
+    """Hide from a lesson what only later lessons enter on the scoreboard; afterwards it stands there again."""
+    lessons = all_paths()
+    number = lessons.index(path) + 1
+    later = scores_entered_by(lessons[number:]) - scores_entered_by(lessons[:number])
+    before = read_entries(scores_path())
+    if before:
+        write_json(scores_path(), [entry for entry in before if entry["name"] not in later])
+    try:
+        yield
+    finally:
+        hidden = [entry for entry in before if entry["name"] in later]
+        if hidden:
+            write_json(scores_path(), [*read_entries(scores_path()), *hidden])
+
+
 def run(only: list[str] | None = None) -> dict[str, Execution]:
     """Execute all lessons in order; print what each model reached, each time, and which claims did not hold.
 
@@ -262,7 +289,8 @@ def run(only: list[str] | None = None) -> dict[str, Execution]:
             continue
         print(f"\n{path.stem}", flush=True)
         try:
-            executions[path.stem] = execute(path)
+            with scores_so_far(path):
+                executions[path.stem] = execute(path)
         except CellExecutionError as error:
             raise SystemExit(
                 f"\n\n{path.stem} stopped: {error.ename}: {error.evalue}\n"

@@ -123,6 +123,26 @@ def test_one_lesson_is_recorded_anew_and_the_others_stay(lessons, tmp_path):
         series.publish(["01_first"])
 
 
+def test_a_lesson_that_runs_again_sees_no_score_of_a_later_lesson_and_deletes_none(lessons, tmp_path):
+    board = tmp_path / "runs" / "scoreboard.json"
+    setting = f"from helpers import config; config.RUNS_DIR = __import__('pathlib').Path(r'{board.parent}')"
+    again = "from helpers.results import record_score, scoreboard; record_score('MLP', 8, 10)"
+    path = lessons("01_first", setting, again, "print(sorted(scoreboard()['name']))")
+    lessons("02_x", "record_score = print", "record_score('MLP', 8, 10)\nrecord_score(\n    'CNN', 9, 10)")
+    lessons("03_fails", "1 / 0")
+    series.COPIES.mkdir(parents=True)
+    scores = [{"name": name, "right": 5, "images": 10} for name in ("CNN", "MLP", "you")]
+    board.write_text(json.dumps(scores))
+    series.run(["01_first"])
+    seen = nbformat.read(series.executed_copy(path), as_version=4).cells[3].outputs[0].text
+    assert seen == "['MLP', 'people', 'you']\n"
+    assert {entry["name"]: entry["right"] for entry in json.loads(board.read_text())} == {"CNN": 5, "MLP": 8, "you": 5}
+    before = board.read_text()
+    with pytest.raises(SystemExit):
+        series.run(["03_fails"])
+    assert board.read_text() == before
+
+
 def test_pictures_are_kept_small_and_look_the_same(lessons):
     draw = (
         "import matplotlib.pyplot as plt, numpy as np\n"
