@@ -10,7 +10,7 @@ OLDEST := runs/oldest
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
 .PHONY: help setup moved force run lab lint test test-hub test-full test-oldest notebooks exercises slides demo site hub \
-	bench-sources bench-steps bench-speed bench-peers bench-demo bench-marking bench-hub audit
+	bench-sources bench-steps bench-speed bench-peers bench-demo bench-marking bench-hub mutants audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: on little data)"
@@ -28,6 +28,7 @@ help:
 	@echo "make bench-speed, make bench-steps, make bench-sources, make bench-peers, make bench-demo, make bench-marking,"
 	@echo "make bench-hub   measure; see benchmarks/README.md"
 	@echo "make audit       try the lessons' claims under other seeds and number formats (some hours; it resumes)"
+	@echo "make mutants     try whether the tests notice 200 changes of the helpers (an hour; it resumes)"
 	@echo "make notebooks   full run that rewrites the committed outputs, the results and the tables in README and INSTRUCTORS"
 	@echo "                 (LESSONS=\"02_mlp_baseline\" with notebooks or exercises: these alone, on the machine of the others)"
 
@@ -139,6 +140,10 @@ bench-marking: setup .venv/.ready-grading
 
 bench-hub: setup .venv/.ready-hub
 	$(BIN)/python -m benchmarks.hub
+	$(BIN)/python -m benchmarks.readme
+
+mutants: setup .venv/.ready-test .venv/.ready-mutants
+	$(BIN)/python -m benchmarks.mutants
 	$(BIN)/python -m benchmarks.readme
 
 audit: setup

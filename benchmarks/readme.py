@@ -8,6 +8,7 @@ from benchmarks.demo import demo_table
 from benchmarks.gpu import gpu_goals, gpu_table
 from benchmarks.hub import hub_in_words, hub_tables
 from benchmarks.marking import marking_in_words, marking_table
+from benchmarks.mutants import mutants_goals, mutants_table
 from benchmarks.peers import peers_picture, peers_table, save_picture
 from benchmarks.race import race_goals, race_table
 from benchmarks.record import RESULTS, described_conditions, read, write
@@ -22,7 +23,8 @@ from helpers.machine import markdown_table
 
 def goals_table() -> str:
     """Return what the benchmarks were to reach, what they reached, and whether that is enough, as a table."""
-    rows = [[*goal, "met" if met else "**missed**"] for *goal, met in [*race_goals(), *gpu_goals(), *speed_goals()]]
+    goals = [*race_goals(), *gpu_goals(), *speed_goals(), *mutants_goals()]
+    rows = [[*goal, "met" if met else "**missed**"] for *goal, met in goals]
     return markdown_table(["goal", "measured", ""], rows)
 
 
@@ -46,6 +48,7 @@ PAGES = {
         "marking": marking_table,
         "hub": hub_tables,
         "audit": audit_table,
+        "mutants": mutants_table,
     },
 }
 

@@ -1,0 +1,171 @@
+"""Change one place of the helpers at a time, and see whether the tests of the changed module notice.
+
+The changes are cosmic-ray's: another operator, another number, a loop that never starts, a condition turned round. Of
+all places that it can change a random sample is tried, each with one random change, in a copy of the last commit.
+"""
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from benchmarks.record import entries_with, measure_once
+from helpers import config
+from helpers.machine import markdown_table
+
+SAMPLE, SEED = 200, 0
+LIMIT = 300  # seconds: a mutant whose tests never end is noticed, too
+COPY = config.ROOT / "runs" / "mutants" / "copy"
+# Changes of `|` are left out: nearly all would be changes of annotations, which fail when they are imported.
+LEFT_OUT = ("core/NoOp", "core/ReplaceBinaryOperator_BitOr")
+# Tests of the whole project, too slow or too far from one module.
+WHOLE = {"audit", "benchmarks", "browser", "demo", "exercises", "hub", "install", "marking", "planted_faults", "setup"}
+WHOLE |= {"site", "tuning_postgres"}
+
+
+def copy_project() -> None:
+    """Copy the last commit anew, with the data of this folder."""
+    shutil.rmtree(COPY, ignore_errors=True)
+    subprocess.run(["git", "clone", "--quiet", "--shared", config.ROOT, COPY], check=True)
+    (COPY / "data").mkdir(exist_ok=True)
+    (COPY / "data" / "FashionMNIST").symlink_to(config.ROOT / "data" / "FashionMNIST")
+
+
+def draw_sample() -> list:
+    """Draw places of the helpers, each with one of the changes that cosmic-ray has for it.
+
+    Returns
+    -------
+    list of cosmic_ray.work_item.MutationSpec
+        By module and line.
+    """
+    from cosmic_ray.commands import init
+    from cosmic_ray.work_db import use_db
+
+    places = {}
+    with use_db(COPY.parent / "session.sqlite") as session:
+        init(sorted((COPY / "helpers").rglob("*.py")), session, {})
+        for change in (mutation for item in session.work_items for mutation in item.mutations):
+            if not change.operator_name.startswith(LEFT_OUT):
+                place = (str(change.module_path.relative_to(COPY)), tuple(change.start_pos), tuple(change.end_pos))
+                places.setdefault(place, []).append(change)
+    chance = random.Random(SEED)
+    return [
+        chance.choice(sorted(places[place], key=lambda change: change.operator_name))
+        for place in sorted(chance.sample(sorted(places), SAMPLE))
+    ]
+
+
+def tests_of(module: Path) -> list[str]:
+    """Return the test files of a module of the helpers: its own, or else those that import it."""
+    own = {"checks": "test_checks.py", "helpers": f"test_{module.stem}.py"}[module.parent.name]
+    if (COPY / "tests" / own).exists():
+        return [f"tests/{own}"]
+    imports = re.compile(rf"helpers\.{module.stem}\b|from helpers import .*\b{module.stem}\b")
+    files = [
+        path for path in sorted((COPY / "tests").glob("test_*.py")) if path.stem.removeprefix("test_") not in WHOLE
+    ]
+    return [f"tests/{path.name}" for path in files if imports.search(path.read_text(encoding="utf-8"))]
+
+
+def run_tests(tests: list[str]) -> str:
+    """Run test files of the copy up to the first failure, and return "passed", "failed" or "no end"."""
+    options = ["-q", "-x", "-o", "addopts=", "-o", "pythonpath=tests", "-p", "no:cacheprovider"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", *options, *tests]
+    try:
+        done = subprocess.run(command, cwd=COPY, env=environment, capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        return "no end"
+    if done.returncode not in (0, 1, 2):  # 2: the changed module cannot be imported
+        raise SystemExit(f"pytest ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return "failed" if done.returncode else "passed"
+
+
+def try_change(change) -> dict:
+    """Make a change, run the tests of its module and take it back.
+
+    Returns
+    -------
+    dict
+        definition, before and after (the changed line), tests, killed.
+    """
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    path, tests = change.module_path, tests_of(change.module_path)
+    code = path.read_text(encoding="utf-8")
+    changed = mutate_code(code, get_operator(change.operator_name)(), change.occurrence)
+    pairs = zip(code.splitlines(), changed.splitlines(), strict=False)
+    before, after = next((old.strip(), new.strip()) for old, new in pairs if old != new)
+    path.write_text(changed, encoding="utf-8")
+    try:
+        ended = run_tests(tests) if tests else "passed"
+    finally:
+        path.write_text(code, encoding="utf-8")
+    return {
+        "definition": change.definition_name,
+        "before": before,
+        "after": after,
+        "tests": tests,
+        "killed": ended != "passed",
+    }
+
+
+def measure() -> None:
+    """Try what is missing of the sample, after the tests of each module have passed without a change."""
+    copy_project()
+    passed = set()
+    for change in draw_sample():
+        key = {
+            "module": str(change.module_path.relative_to(COPY)),
+            "line": change.start_pos[0],
+            "column": change.start_pos[1],
+            "change": change.operator_name.removeprefix("core/"),
+        }
+        if entries_with("mutants", **key):
+            continue
+        tests = tests_of(change.module_path)
+        if tests and tuple(tests) not in passed and run_tests(tests) != "passed":
+            raise SystemExit(f"Without any change {' '.join(tests)} does not pass in the copy {COPY}.")
+        passed.add(tuple(tests))
+        entry = measure_once("mutants", key, partial(try_change, change))
+        print("killed" if entry["killed"] else f"SURVIVED: {entry['before']}  ->  {entry['after']}", flush=True)
+
+
+# The share of the mutants that the tests should notice.
+GOAL = 0.95
+
+
+def mutants_goals() -> list[tuple[str, str, bool]]:
+    """Return what share of the mutants was to be killed, what was, and whether that is enough; none without mutants."""
+    entries = entries_with("mutants")
+    if not entries:
+        return []
+    killed = sum(entry["killed"] for entry in entries)
+    share = killed / len(entries)
+    return [(f"mutants: at least {GOAL:.0%} killed", f"{killed} of {len(entries)}, {share:.1%}", share >= GOAL)]
+
+
+def mutants_table() -> str:
+    """Return how many mutants of each module the tests have killed, and which survived, in Markdown."""
+    entries = entries_with("mutants")
+    tried, killed = (Counter(entry["module"] for entry in entries if entry["killed"] >= least) for least in (0, 1))
+    rows = [[module, number, killed[module]] for module, number in sorted(tried.items())]
+    rows.append(["all", len(entries), f"{killed.total()} ({killed.total() / len(entries):.1%})"])
+    alive = [
+        [f"{entry['module']}, {entry['definition'] or 'module'}", f"`{entry['before']}`", f"`{entry['after']}`"]
+        for entry in entries
+        if not entry["killed"]
+    ]
+    survivors = markdown_table(["where", "before", "after"], alive) if alive else "None survived."
+    return f"{markdown_table(['module', 'mutants', 'killed'], rows)}\n\nThe survivors:\n\n{survivors}"
+
+
+if __name__ == "__main__":
+    measure()
