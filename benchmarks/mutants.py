@@ -63,9 +63,9 @@ def draw_sample() -> list:
 
 def tests_of(module: Path) -> list[str]:
     """Return the test files of a module of the helpers: its own, or else those that import it."""
-    own = {"checks": "test_checks.py", "helpers": f"test_{module.stem}.py"}[module.parent.name]
-    if (COPY / "tests" / own).exists():
-        return [f"tests/{own}"]
+    for own in (f"test_{module.stem}.py", f"test_{module.parent.name}.py"):  # tests/test_checks.py is of helpers/checks
+        if (COPY / "tests" / own).exists():
+            return [f"tests/{own}"]
     imports = re.compile(rf"helpers\.{module.stem}\b|from helpers import .*\b{module.stem}\b")
     files = [
         path for path in sorted((COPY / "tests").glob("test_*.py")) if path.stem.removeprefix("test_") not in WHOLE
