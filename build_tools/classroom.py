@@ -70,7 +70,7 @@ class Kernel(NamedTuple):
     person: "Person"
     identity: str
 
-    def run(self, *codes: str) -> str:
+    def run(self, *codes: str, seconds: float = SECONDS) -> str:
         """Execute one code after the other and return what they print and show as text.
 
         Raises
@@ -79,13 +79,15 @@ class Kernel(NamedTuple):
             If one raises; the message is the error's.
         KernelEnded
             If the kernel ends meanwhile.
+        TimeoutError
+            If the kernel is silent for about so many seconds and does not end a code.
         """
         path = f"api/kernels/{self.identity}/channels?session_id={uuid.uuid4().hex}"
         with closing(self.person.open_channel(path)) as channel:
-            return "".join(text for code in codes for text in execute(channel, code))
+            return "".join(text for code in codes for text in execute(channel, code, seconds))
 
 
-def execute(channel: websocket.WebSocket, code: str) -> Iterator[str]:
+def execute(channel: websocket.WebSocket, code: str, seconds: float = SECONDS) -> Iterator[str]:
     """Execute code in the kernel at the other end and give its texts as they come; it raises as `Kernel.run` does."""
     identity = uuid.uuid4().hex
     header = {"msg_id": identity, "msg_type": "execute_request", "username": "", "session": "", "version": "5.3"}
@@ -94,13 +96,13 @@ def execute(channel: websocket.WebSocket, code: str) -> Iterator[str]:
     channel.send(json.dumps(message))
     waiting = {"execute_reply", "idle"}
     channel.settimeout(10)  # shorter than the server's pings, behind which a kernel could be silent for ever
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + seconds
     while waiting:
         try:
             message = json.loads(channel.recv())
         except websocket.WebSocketTimeoutException:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"Waited {SECONDS} s for the kernel's answer.") from None
+                raise TimeoutError(f"Waited {seconds} s for the kernel's answer.") from None
             continue
         kind, content = message["msg_type"], message["content"]
         if kind == "status" and content["execution_state"] in ("restarting", "autorestarting", "dead"):
