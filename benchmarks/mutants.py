@@ -62,10 +62,14 @@ def draw_sample() -> list:
 
 
 def tests_of(module: Path) -> list[str]:
-    """Return the test files of a module of the helpers: its own, or else those that import it."""
+    """Return the tests of a module of the helpers: its own file, or else those that import it.
+
+    To the checks of a lesson belongs its notebook of solutions, where they meet right answers.
+    """
+    solutions = sorted((COPY / "notebooks" / "solutions").glob(f"{module.stem.removeprefix('lesson_')}_*.ipynb"))
     for own in (f"test_{module.stem}.py", f"test_{module.parent.name}.py"):  # tests/test_checks.py is of helpers/checks
         if (COPY / "tests" / own).exists():
-            return [f"tests/{own}"]
+            return [f"tests/{own}", *(str(path.relative_to(COPY)) for path in solutions)]
     imports = re.compile(rf"helpers\.{module.stem}\b|from helpers import .*\b{module.stem}\b")
     files = [
         path for path in sorted((COPY / "tests").glob("test_*.py")) if path.stem.removeprefix("test_") not in WHOLE
@@ -75,8 +79,9 @@ def tests_of(module: Path) -> list[str]:
 
 def run_tests(tests: list[str]) -> str:
     """Run test files of the copy up to the first failure, and return "passed", "failed" or "no end"."""
-    options = ["-q", "-x", "-o", "addopts=", "-o", "pythonpath=tests", "-p", "no:cacheprovider"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    options = ["-x", "-o", "pythonpath=tests", "-p", "no:cacheprovider", "-p", "nbval.plugin"]
+    # The kernels of the notebooks, too, take the helpers of the copy.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(COPY)}
     command = [sys.executable, "-m", "pytest", *options, *tests]
     try:
         done = subprocess.run(command, cwd=COPY, env=environment, capture_output=True, text=True, timeout=LIMIT)
