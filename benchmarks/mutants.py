@@ -163,11 +163,11 @@ def mutants_table() -> str:
     tried, killed = (Counter(entry["module"] for entry in entries if entry["killed"] >= least) for least in (0, 1))
     rows = [[module, number, killed[module]] for module, number in sorted(tried.items())]
     rows.append(["all", len(entries), f"{killed.total()} ({killed.total() / len(entries):.1%})"])
-    alive = [
-        [f"{entry['module']}, {entry['definition'] or 'module'}", f"`{entry['before']}`", f"`{entry['after']}`"]
-        for entry in entries
-        if not entry["killed"]
-    ]
+    alive = []
+    for entry in entries:
+        if not entry["killed"]:
+            lines = [entry[side].replace("|", "\\|") for side in ("before", "after")]
+            alive.append([f"{entry['module']}, {entry['definition'] or 'module'}", *(f"`{line}`" for line in lines)])
     survivors = markdown_table(["where", "before", "after"], alive) if alive else "None survived."
     return f"{markdown_table(['module', 'mutants', 'killed'], rows)}\n\nThe survivors:\n\n{survivors}"
 
