@@ -35,6 +35,26 @@ def filters_of_one_channel(shape, *others):
     return {**sizes(shape, *others), "parameters": sizes((1, *shape[1:]), *others)["parameters"]}
 
 
+def with_shape(shape):
+    """Return an answer whose shape is wrong; `shape` makes it of the right one, the image's and the right answer."""
+
+    def answer(image, out, *others):
+        right = sizes(image, out, *others)
+        return {**right, "shape": shape(image, right["shape"])}
+
+    return answer
+
+
+def with_number(name, number):
+    """Return an answer with one wrong number; `number` makes it of channels, filters, kernel and the right one."""
+
+    def answer(image, out, kernel, padding, bias):
+        right = sizes(image, out, kernel, padding, bias)
+        return {**right, name: number(image[0], out, kernel, right[name])}
+
+    return answer
+
+
 def norm(x, weight, bias, kept_mean, kept_var, training, momentum, eps, **way):
     mean, variance = kept_mean[:, None, None], kept_var[:, None, None]
     if training or way.get("always_batch"):
@@ -197,6 +217,19 @@ WRONG = {
         (named("no_counter_of_batches", sizes, count=0), "and what else"),
         (height_and_width_swapped, "height comes before the width"),
         (filters_of_one_channel, "looks at all input channels"),
+        (named("shape_of_a_batch", with_shape(lambda image, right: (1, *right))), "one image without a batch"),
+        (named("channels_of_the_input", with_shape(lambda image, right: (image[0], *right[1:]))), "one output channel"),
+        (
+            named("pooling_alone", with_shape(lambda image, right: (right[0], image[1] // 2, image[2] // 2))),
+            "can change height and width, too",
+        ),
+        (
+            named("filters_of_one_row", with_number("parameters", lambda c, out, k, n: n - c * out * k * (k - 1))),
+            "a filter has rows and columns",
+        ),
+        (named("no_buffers", with_number("buffers", lambda c, out, k, n: 0)), "keep for evaluation mode"),
+        (named("buffers_of_the_input", with_number("buffers", lambda c, out, k, n: 2 * c + 1)), "how many channels"),
+        (named("counter_of_each_channel", with_number("buffers", lambda c, out, k, n: 3 * out)), "one counter"),
     ],
     "batch_norm": [
         (named("mean_over_the_batch_only", norm, dims=(0,)), "runs over the images only"),

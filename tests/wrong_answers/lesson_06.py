@@ -38,6 +38,34 @@ def paddings_that_revive_a_vanished_map(side, kernels, target):
     return search(side, kernels, target, lambda n, k, p: (n + 2 * p - k + 1) // 2)
 
 
+def paddings_with_rounding_up(side, kernels, target):
+    return search(side, kernels, target, lambda n, k, p: -(-(n + 2 * p - k + 1) // 2))
+
+
+def paddings_with_a_place_too_few(side, kernels, target):
+    return search(side, kernels, target, lambda n, k, p: (n + 2 * p - k) // 2)
+
+
+def paddings_with_the_pooling_first(side, kernels, target):
+    return search(side, kernels, target, lambda n, k, p: n // 2 + 2 * p - k + 1)
+
+
+def right_layer(n, k, p):
+    return max(0, (n + 2 * p - k + 1) // 2) if n else 0
+
+
+def first_paddings_alone(side, kernels, target):
+    return sorted(search(side, kernels, target, right_layer))[:1]
+
+
+def kernels_from_the_last_to_the_first(side, kernels, target):
+    return search(side, kernels[::-1], target, right_layer)
+
+
+def paddings_from_the_last_to_the_first(side, kernels, target):
+    return [paddings[::-1] for paddings in search(side, kernels, target, right_layer)]
+
+
 def the_same_padding_in_each_layer(side, kernels, target):
     found = paddings_that_revive_a_vanished_map(side, kernels, target)
     return [paddings for paddings in found if len(set(paddings)) == 1]
@@ -210,6 +238,12 @@ WRONG = {
         (padding_on_one_side, "at how many ends of a row"),
         (paddings_that_revive_a_vanished_map, "a map without a pixel is gone"),
         (the_same_padding_in_each_layer, "have its own padding"),
+        (paddings_with_rounding_up, "a new row of a single row"),
+        (paddings_with_a_place_too_few, "at how many places does a kernel"),
+        (paddings_with_the_pooling_first, "which comes first"),
+        (first_paddings_alone, "end at the first hit"),
+        (kernels_from_the_last_to_the_first, "in which order do the kernels"),
+        (paddings_from_the_last_to_the_first, "which padding of a tuple"),
     ],
     "sgd_step": [
         (step_with_decay_after_momentum, "remember the pull of the decay"),
