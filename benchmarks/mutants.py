@@ -77,8 +77,8 @@ def tests_of(module: Path) -> list[str]:
     return [f"tests/{path.name}" for path in files if imports.search(path.read_text(encoding="utf-8"))]
 
 
-def run_tests(tests: list[str]) -> str:
-    """Run test files of the copy up to the first failure, and return "passed", "failed" or "no end"."""
+def all_pass(tests: list[str]) -> bool:
+    """Run test files of the copy up to the first failure, and tell whether all pass in time."""
     options = ["-x", "-o", "pythonpath=tests", "-p", "no:cacheprovider", "-p", "nbval.plugin"]
     # The kernels of the notebooks, too, take the helpers of the copy.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(COPY)}
@@ -86,10 +86,10 @@ def run_tests(tests: list[str]) -> str:
     try:
         done = subprocess.run(command, cwd=COPY, env=environment, capture_output=True, text=True, timeout=LIMIT)
     except subprocess.TimeoutExpired:
-        return "no end"
+        return False
     if done.returncode not in (0, 1, 2):  # 2: the changed module cannot be imported
         raise SystemExit(f"pytest ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return "failed" if done.returncode else "passed"
+    return done.returncode == 0
 
 
 def try_change(change) -> dict:
@@ -110,7 +110,7 @@ def try_change(change) -> dict:
     before, after = next((old.strip(), new.strip()) for old, new in pairs if old != new)
     path.write_text(changed, encoding="utf-8")
     try:
-        ended = run_tests(tests) if tests else "passed"
+        survived = not tests or all_pass(tests)
     finally:
         path.write_text(code, encoding="utf-8")
     return {
@@ -118,7 +118,7 @@ def try_change(change) -> dict:
         "before": before,
         "after": after,
         "tests": tests,
-        "killed": ended != "passed",
+        "killed": not survived,
     }
 
 
@@ -136,7 +136,7 @@ def measure() -> None:
         if entries_with("mutants", **key):
             continue
         tests = tests_of(change.module_path)
-        if tests and tuple(tests) not in passed and run_tests(tests) != "passed":
+        if tests and tuple(tests) not in passed and not all_pass(tests):
             raise SystemExit(f"Without any change {' '.join(tests)} does not pass in the copy {COPY}.")
         passed.add(tuple(tests))
         entry = measure_once("mutants", key, partial(try_change, change))

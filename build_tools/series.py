@@ -240,12 +240,12 @@ def scores_so_far(path: Path) -> Iterator[None]:
     number = lessons.index(path) + 1
     later = scores_entered_by(lessons[number:]) - scores_entered_by(lessons[:number])
     before = read_entries(scores_path())
-    if before:
-        write_json(scores_path(), [entry for entry in before if entry["name"] not in later])
+    hidden = [entry for entry in before if entry["name"] in later]
+    if hidden:
+        write_json(scores_path(), [entry for entry in before if entry not in hidden])
     try:
         yield
     finally:
-        hidden = [entry for entry in before if entry["name"] in later]
         if hidden:
             write_json(scores_path(), [*read_entries(scores_path()), *hidden])
 

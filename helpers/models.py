@@ -47,7 +47,7 @@ class FashionNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.conv1(x))
         x = self.conv2(x)
-        x = F.relu(F.max_pool2d(x, 2))  # (N, 64, 12, 12); ReLU first gives the same numbers later
+        x = F.relu(F.max_pool2d(x, 2))  # (N, 64, 12, 12), the same numbers as ReLU first, sooner
         x = self.dropout1(x)
         x = x.flatten(1)
         x = F.relu(self.fc1(x))

@@ -367,7 +367,7 @@ def test_a_training_is_replayed_at_once_when_one_word_is_changed(lab, page, proj
     page.goto(lab("/tree/notebooks/replay.ipynb"))
     page.get_by_text(READY).wait_for()
     shown = page.locator(".jp-Notebook .jp-CodeCell")
-    # A click while JupyterLab still draws the cells can be lost, and with it the keys that follow.
+    # While JupyterLab still draws the cells a click may be lost, and with it the keys that follow.
     shown.nth(len(notebook.cells) - 1).wait_for()
     shown.first.locator(".cm-content").click()
     page.locator(".jp-Notebook.jp-mod-editMode").wait_for()

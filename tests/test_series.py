@@ -128,7 +128,7 @@ def test_a_lesson_that_runs_again_sees_no_score_of_a_later_lesson_and_deletes_no
     setting = f"from helpers import config; config.RUNS_DIR = __import__('pathlib').Path(r'{board.parent}')"
     again = "from helpers.results import record_score, scoreboard; record_score('MLP', 8, 10)"
     path = lessons("01_first", setting, again, "print(sorted(scoreboard()['name']))")
-    lessons("02_x", "record_score = print", "record_score('MLP', 8, 10)\nrecord_score(\n    'CNN', 9, 10)")
+    lessons("02_x", "record_score('MLP', 8, 10)\nrecord_score(\n    'CNN', 9, 10)")
     lessons("03_fails", "1 / 0")
     series.COPIES.mkdir(parents=True)
     scores = [{"name": name, "right": 5, "images": 10} for name in ("CNN", "MLP", "you")]
