@@ -67,7 +67,7 @@ def test_an_environment_that_cannot_be_adapted_is_told_and_tried_again(project):
         assert status != 0 and "delete the folder .venv" in said
 
 
-PARTS = {"run": None, "lab": None, "demo": None, "test": "test", "test-hub": "test", "test-full": "test"}
+PARTS = {"run": None, "lab": None, "demo": None, "test": "test", "test-online": "test", "test-full": "test"}
 PARTS |= {"exercises": "grading", "slides": "slides", "site": "site", "bench-demo": "test", "bench-marking": "grading"}
 PARTS |= {"hub": "hub", "bench-hub": "hub"}
 
