@@ -105,3 +105,13 @@ def test_a_result_is_compared_as_a_tensor_or_a_number():
     with pytest.raises(CheckFailed, match="expected: a number"):
         as_number("x", "many")
     assert short(torch.tensor([1 / 3])) == "[0.333]" and len(short("x" * 100)) == 60
+
+
+def test_a_small_confusion_matrix_stands_in_the_message_in_full():
+    def right_for_two_classes(matrix, mix, number):
+        if len(matrix) == 3:
+            return {"precision": 2.0, "recall": 2.0, "f1": 2.0}
+        return CHECKS["05"]._scores(mix[:, None] * matrix / matrix.sum(axis=1, keepdims=True), number)
+
+    with pytest.raises(CheckFailed, match=r"class 0 in \d+ \d+ \d+ \| \d+ \d+ \d+ \| \d+ \d+ \d+, mix"):
+        CHECKS["05"].scores_in_shop(right_for_two_classes)

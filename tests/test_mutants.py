@@ -55,6 +55,11 @@ def test_a_module_is_tried_by_its_own_tests_or_by_those_that_import_it(project):
     assert mutants.tests_of(helpers / "checks" / "tools.py") == own[:1]
 
 
+def test_every_reason_is_of_a_survivor():
+    alive = {entry["after"] for entry in mutants.entries_with("mutants") if not entry["killed"]}
+    assert {line for lines in mutants.REASONS.values() for line in lines} <= alive
+
+
 def test_survivors_are_counted_and_shown(monkeypatch):
     entries = [
         {"module": "helpers/a.py", "definition": "f", "before": "x + 1", "after": "x - 1", "killed": True},
@@ -64,7 +69,10 @@ def test_survivors_are_counted_and_shown(monkeypatch):
     monkeypatch.setattr(mutants, "entries_with", lambda name: entries)
     table = mutants.mutants_table()
     assert "| helpers/a.py | 2 | 1 |" in table and "| all | 3 | 2 (66.7%) |" in table
-    assert r"| helpers/a.py, module | `A = 1 \| B` | `A = 2 \| B` |" in table and "not y" not in table
+    row = r"| helpers/a.py, module | `A = 1 \| B` | `A = 2 \| B` |"
+    assert f"{row} **a test is missing** |" in table and "not y" not in table
+    monkeypatch.setattr(mutants, "REASONS", {"nobody reads A": ["A = 2 | B"]})
+    assert f"{row} nobody reads A |" in mutants.mutants_table()
     assert mutants.mutants_goals() == [("mutants: at least 95% killed", "2 of 3, 66.7%", False)]
     monkeypatch.setattr(mutants, "entries_with", lambda name: entries[::2])
     assert "None survived." in mutants.mutants_table() and mutants.mutants_goals()[0][2]
