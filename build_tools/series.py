@@ -179,7 +179,8 @@ def execute(path: Path) -> Execution:
     client.widget_registry = {}
     started = time.perf_counter()
     try:
-        client.execute()
+        # A bar that moves would leave its remains in the executed copy, and take the cell's other outputs with it.
+        client.execute(env=os.environ | {"TQDM_DISABLE": "1"})
     except NoSuchKernel:
         raise SystemExit(f"{path.stem} was not executed, since the package ipykernel is missing. {INSTALL}") from None
     except DeadKernelError:
@@ -263,8 +264,6 @@ def run(only: list[str] | None = None) -> dict[str, Execution]:
     dict
         Of `Execution`, by lesson name.
     """
-    # A bar that moves would leave its remains in the executed copies.
-    os.environ["TQDM_DISABLE"] = "1"
     if message := cannot_keep(config.RUNS_DIR):
         raise SystemExit(message)
     print(fetch())

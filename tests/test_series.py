@@ -143,6 +143,15 @@ def test_a_lesson_that_runs_again_sees_no_score_of_a_later_lesson_and_deletes_no
     assert board.read_text() == before
 
 
+def test_a_cell_with_a_progress_bar_keeps_what_it_printed(lessons, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE")
+    code = "from tqdm.auto import tqdm\nfrom helpers import config\n"
+    path = lessons("01_x", f"{code}print(sum(tqdm(range(4), disable=not config.SHOW_PROGRESS_BARS)))")
+    series.execute(path)
+    [output] = nbformat.read(series.executed_copy(path), as_version=4).cells[1].outputs
+    assert output.text == "6\n"
+
+
 def test_pictures_are_kept_small_and_look_the_same(lessons):
     draw = (
         "import matplotlib.pyplot as plt, numpy as np\n"
@@ -219,7 +228,7 @@ def test_a_kernel_that_does_not_start_is_told_in_words(lessons, monkeypatch):
     path = lessons("01_first", "1 + 1")
     series.COPIES.mkdir(parents=True)
     died = RuntimeError("Kernel died before replying to kernel_info")
-    monkeypatch.setattr(series.NotebookClient, "execute", lambda self: (_ for _ in ()).throw(died))
+    monkeypatch.setattr(series.NotebookClient, "execute", lambda self, **_options: (_ for _ in ()).throw(died))
     with pytest.raises(SystemExit, match="01_first was not executed, since its kernel does not start"):
         series.execute(path)
 
