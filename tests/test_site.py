@@ -30,6 +30,7 @@ HEAVIEST = 1_500_000  # bytes that a page may load, uncompressed
 KINDS = [
     "index.html",
     "lessons.html",
+    "notebooks/04_batchnorm_cnn.html",  # with captions of tables
     "notebooks/05_error_analysis.html",
     "notebooks/exercises/02_mlp_baseline.html",
     "notebooks/solutions/03_cnn_dropout.html",
