@@ -10,7 +10,7 @@ import torch
 
 from build_tools import exercises
 from helpers import config
-from helpers.checks.tools import CheckFailed, as_number, as_tensor, call, cross, short
+from helpers.checks.tools import CheckFailed, as_number, as_tensor, call, cross, is_pair, short
 
 LESSONS = [name[:2] for name in config.LESSONS]
 CHECKS = {lesson: importlib.import_module(f"helpers.checks.lesson_{lesson}") for lesson in LESSONS}
@@ -115,3 +115,8 @@ def test_a_small_confusion_matrix_stands_in_the_message_in_full():
 
     with pytest.raises(CheckFailed, match=r"class 0 in \d+ \d+ \d+ \| \d+ \d+ \d+ \| \d+ \d+ \d+, mix"):
         CHECKS["05"].scores_in_shop(right_for_two_classes)
+
+
+def test_a_pair_may_be_an_array_and_is_no_picture():
+    assert all(map(is_pair, [(1, 2), [1, 2], np.array([1, 2]), torch.ones(2)]))
+    assert not any(map(is_pair, [1, "ab", {1, 2}, (1, 2, 3), torch.ones(2, 3), np.array(2)]))

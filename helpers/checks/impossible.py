@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from helpers import config
-from helpers.checks.tools import as_number, call, cross, short, tick
+from helpers.checks.tools import as_number, call, cross, is_pair, short, tick
 
 CAUSES = {
     "A": "Images that the model was not sure of were left out of the count.",
@@ -130,7 +130,7 @@ def case_5(answer: Callable) -> None:
 def _judge(name: str, answer: Callable) -> None:
     """Check a verdict: first the figure, then the cause, so that a guessed cause is worth nothing."""
     case, verdict = CASES[name], call(answer)
-    if not (isinstance(verdict, tuple | list) and len(verdict) == 2):
+    if not is_pair(verdict):
         raise cross(f"what {name} gives back", short(verdict), "a pair", "return the letter first, then the figure")
     cause, figure = verdict
     if not (isinstance(cause, str) and cause.strip().upper() in CAUSES):

@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from helpers.checks.tools import as_tensor, best_hint, call, cross, first_hint, short, tick
+from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, first_hint, short, tick
+from helpers.config import CLASS_NAMES
 from helpers.drawings import RIDDLE
 
 NO_FIT = "no fit"
@@ -77,6 +78,7 @@ def broadcast_shape(answer: Callable) -> None:
         ((7,), (4, 1)),
         ((4, 1, 6), (5, 1)),
         ((2, 3), (5, 3)),
+        ((6, 28), (14,)),
     ]
     for left, right in pairs:
         try:
@@ -85,7 +87,8 @@ def broadcast_shape(answer: Callable) -> None:
             expected = NO_FIT
         result = call(answer, left, right)
         try:
-            seen = result if isinstance(result, str) else tuple(int(size) for size in result)
+            no_fit = isinstance(result, str) and result == NO_FIT
+            seen = result if no_fit else tuple(int(size) for size in result)
         except (TypeError, ValueError):
             found = f"{type(result).__name__} {short(result)}"
             raise cross("what broadcast_shape returns", found, f'a shape, or "{NO_FIT}"', "see the examples") from None
@@ -149,7 +152,7 @@ def read_curves(answer: Callable) -> None:
     if not isinstance(seen, dict) or set(RIDDLE) - set(seen):
         found = f"{type(seen).__name__} {short(seen)}"
         raise cross("what read_curves returns", found, f"a dict with the keys {', '.join(RIDDLE)}", "fill every place")
-    if seen["solid"] != RIDDLE["solid"]:
+    if as_number("the dim of the solid curves", seen["solid"]) != RIDDLE["solid"]:
         hint = "in one panel a curve has two bumps, the legs; are they beside or above each other, and who adds down?"
         raise cross("the dim of the solid curves", short(seen["solid"]), "the other one", hint)
     hints = {
@@ -159,6 +162,9 @@ def read_curves(answer: Callable) -> None:
         "Bag": "its body is wide and low, and only the handle reaches up: where do the rows become bright late?",
     }
     for letter in "ABCD":
+        if seen[letter] not in CLASS_NAMES:
+            hint = "one of the six names is asked for, spelt as in the task"
+            raise cross(f"the class of panel {letter}", short(seen[letter]), "the name of a class", hint)
         if seen[letter] != RIDDLE[letter]:
             raise cross(f"the class of panel {letter}", short(seen[letter]), "another class", hints[RIDDLE[letter]])
     tick("read_curves: right, all four classes and both dims.")

@@ -3,12 +3,13 @@
 import math
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset
 
-from helpers.checks.tools import as_number, as_tensor, call, cross, short, tick
+from helpers.checks.tools import as_number, as_tensor, call, cross, is_pair, short, tick
 from helpers.data import normalize
 
 
@@ -20,7 +21,7 @@ def _random_images(shape: tuple[int, ...], lowest: int, highest: int, seed: int)
 
 def _pair(seen: Any, parts: str) -> tuple[Any, Any]:
     """Return a result that must have two parts."""
-    if not isinstance(seen, (tuple, list)) or len(seen) != 2:
+    if not is_pair(seen):
         found, hint = f"{type(seen).__name__} {short(seen)}", "write both after return, with a comma between them"
         raise cross("what is returned", found, f"two values: {parts}", hint)
     return seen[0], seen[1]
@@ -46,7 +47,7 @@ def exchanged(answer: Callable) -> None:
         means[6] = means[5] + 35 * torch.rand(height * width, generator=generator)
         levels = 150 + 0.5 * torch.randperm(10, generator=generator)[:, None]
         means = (means - means.mean(dim=1, keepdim=True) + levels).reshape(10, height, width)
-        truth = torch.arange(10).repeat_interleave(torch.randint(80, 120, (10,), generator=generator))
+        truth = torch.arange(10).repeat_interleave(torch.randint(80, 240, (10,), generator=generator))
         truth = truth[torch.randperm(len(truth), generator=generator)]
         noise = 90 * (torch.rand(len(truth), height, width, generator=generator) - 0.5)
         # What one image has of other classes hides its own; in the mean of many it cancels out.
@@ -69,11 +70,14 @@ def exchanged(answer: Callable) -> None:
         in_bytes = torch.stack([some.sum(dim=0, dtype=torch.uint8) / len(some) for some in of_class])
         apart = torch.cdist(means.flatten(1), means.flatten(1)).fill_diagonal_(torch.inf)
         brightness = "one grey level per class says little; compare the mean images pixel by pixel"
+        of_equal_size = torch.stack([10 * some.float().sum(dim=0) / len(truth) for some in of_class])
+        one_for_all = "all lie nearest to one reference: a byte starts again from 0 after 255, and signs may cancel out"
         alike = "these two look alike; that does not mean that somebody exchanged them"
         mistakes = [
             (_nearest_reference(levels[:, None], means.mean(dim=(1, 2))[:, None]), brightness),
             (_nearest_reference(torch.stack([some[0] for some in of_class]), means), "one image is not its class"),
-            (_nearest_reference(in_bytes, means), "a byte starts again from 0 after 255; which dtype can hold a sum?"),
+            (_nearest_reference(in_bytes, means), one_for_all),
+            (_nearest_reference(of_equal_size, means), "some classes have more images; divide by how many?"),
             (sorted(divmod(int(apart.argmin()), 10)), alike),
             ([], "each class matches itself; are your means those of the delivery, or the references once more?"),
         ]
@@ -124,6 +128,7 @@ def images_needed(answer: Callable) -> None:
 def normalize_parts(answer: Callable) -> None:
     """Check that both parts are normalised by the mean and standard deviation of the first."""
     darker = (_random_images((40, 1, 28, 28), 0, 255, 4), _random_images((25, 1, 28, 28), 0, 127, 5))
+    darker[0][::3] //= 8  # so that the images of one part differ in brightness
     brighter = (_random_images((30, 1, 20, 28), 20, 120, 6), _random_images((9, 1, 20, 28), 150, 255, 7))
     one_black = (_random_images((20, 1, 28, 28), 200, 255, 8), torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
     for train, validation in (darker, brighter, one_black):
@@ -138,8 +143,13 @@ def normalize_parts(answer: Callable) -> None:
                 continue
             of_fashion = normalize((255 * part).round().to(torch.uint8)).double()
             of_place = (part - parts[0].mean(0)) / parts[0].std(0)
+            of_deviations = (part - mean) / parts[0].std((1, 2, 3)).mean()
             of_image = (part - part.mean((1, 2, 3), True)) / part.std((1, 2, 3), keepdim=True)
+            as_it_was = "nothing has changed; were these constants taken from images that were normalised before?"
             mistakes = [
+                (part, as_it_was),
+                (255 * part, as_it_was),
+                (of_deviations, "the mean of the images' deviations is not the deviation of all pixels"),
                 ((part - part.mean()) / part.std(), "whose constants are these? tomorrow's images are not here yet"),
                 ((part - both.mean()) / both.std(), "your constants have seen the validation images"),
                 ((255 * part - mean) / std, "your constants are for pixels from 0 to 1; where do your pixels end?"),
@@ -159,6 +169,7 @@ def normalize_parts(answer: Callable) -> None:
 
 def _indices(seen: Any, number: int) -> set[int]:
     """Return sample numbers below `number` as a set."""
+    seen = list(seen) if isinstance(seen, (set, frozenset)) else seen
     try:
         found = [int(index) for index in torch.as_tensor(seen).flatten().tolist()]
     except (TypeError, ValueError, RuntimeError, OverflowError):
@@ -167,6 +178,8 @@ def _indices(seen: Any, number: int) -> set[int]:
         raise cross("one part of the split", short(seen), f"indices below {number}", "return positions, nothing else")
     if len(set(found)) < len(found):
         hint = "some indices stand there more than once; are they positions in the class or in the data set?"
+        if len(found) == number and set(found) == {0, 1}:
+            hint = "this is a mask; at which positions is it True?"
         raise cross("the different indices in a part", len(set(found)), len(found), hint)
     return set(found)
 
@@ -270,7 +283,11 @@ def draw_batches(answer: Callable) -> None:
         if orders[0] != orders[1]:
             hint = "the same seed means the same order; where is the generator seeded, and how often?"
             raise cross("both ways with the same seed", "two different orders", "the same order", hint)
-        if number > 3 and orders[1] in (orders[2], sorted(orders[1])):
+        # A random order has about one place where the next sample follows.
+        in_sequence = sum(place - before == 1 for before, place in pairwise(orders[1])) > number / 2
+        if number > 3 and (orders[1] == orders[2] or in_sequence):
             hint = "is the order drawn at random, and does the seed have a say in it?"
+            if orders[1] != orders[2]:
+                hint = "neighbours stay together; shuffle the images, not only the batches"
             raise cross("seeds 1 and 2", "no two different random orders", "two different random orders", hint)
     tick("draw_batches: the same batches in both ways, in a seeded order, the last one short, and an honest clock.")

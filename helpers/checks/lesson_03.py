@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers.checks.tools import CheckFailed, as_number, as_tensor, call, cross, short, tick
+from helpers.checks.tools import CheckFailed, as_number, as_tensor, call, cross, is_pair, short, tick
 
 STACKS = [  # image size, and of each layer the kernel size, the padding and the stride
     (31, [(3, 1, 1), (3, 0, 3), (3, 0, 1)]),
@@ -23,7 +23,7 @@ def size_and_view(answer: Callable) -> None:
     for size, layers in STACKS:
         what = f"size_and_view({size}, {layers})"
         result = call(answer, size, list(layers))
-        if not (isinstance(result, tuple | list) and len(result) == 2):
+        if not is_pair(result):
             raise cross(f"what {what} gives back", short(result), "a pair", "return the size first, then the view")
         for part, seen, expected, mistakes in zip(
             ("size", "view"), result, _through(size, layers), _wrong_ways(size, layers), strict=True
@@ -113,6 +113,7 @@ def _compare_maps(case: str, seen: object, layer: nn.Conv2d, image: torch.Tensor
     }
     hint = shapes.get(tuple(getattr(seen, "shape", ())), "count the places of the window, then the blocks of 2 × 2")
     seen = as_tensor(f"feature_map ({case})", seen, expected, hint)
+    stepwise = block(weight, bias, lambda maps, k: F.max_pool2d(maps, k, stride=1))[:, :rows, :columns]
     mistakes = [
         (block(weight.flip(2, 3), bias), "your kernel is turned by 180 degrees; deep learning does not turn it"),
         (block(weight.mT, bias), "rows and columns of the kernel are swapped"),
@@ -120,7 +121,8 @@ def _compare_maps(case: str, seen: object, layer: nn.Conv2d, image: torch.Tensor
         (block(weight, bias * len(image)), "the bias is added once, not once for each input channel"),
         (block(weight * first_only, bias), "the image has several channels, and only the first counts in yours"),
         (block(weight, bias, F.avg_pool2d), "max-pooling keeps the largest of four numbers, not their mean"),
-        (F.max_pool2d(layer(image[None])[0], 2), "numbers below zero are left; which step removes them?"),
+        (stepwise, "the blocks of 2 × 2 do not overlap: how far is it from one to the next?"),
+        (F.max_pool2d(layer(image[None])[0], 2), "numbers below zero are left; which step, and where, removes them?"),
         *((maps.roll(shift, 0), "this is the map of another channel") for shift in (1, 2)),
     ]
     if not torch.allclose(seen, expected, atol=1e-4):

@@ -78,13 +78,15 @@ def scores_in_shop(answer: Callable) -> None:
             expected = _scores(in_shop, number)
             seen = _entries("scores_in_shop(…)", _run(answer, matrix, mix, number), list(expected))
             seen = {name: as_number(f"the {name}", seen[name]) for name in expected}
+            by_row = _scores(matrix / matrix.sum(axis=1, keepdims=True), number)
+            if mix[number] == 0 and _near(seen["recall"], by_row["recall"]):
+                seen["recall"] = expected["recall"]  # recall stays what it is, also where no article is of the class
             name = next((name for name in expected if not _near(seen[name], expected[name])), "")
             if not name:
                 continue
             value, f1 = seen[name], name == "f1"
             other = expected["recall" if name == "precision" else "precision"]
             below = {"precision": in_shop[:, number].sum(), "recall": in_shop[number].sum(), "f1": 1}[name]
-            by_row = _scores(matrix / matrix.sum(axis=1, keepdims=True), number)
             columns, counts = _scores(matrix * mix, number), _scores(matrix * mix[:, None], number)
             no_mix = any(_near(value, table["precision"]) for table in (by_row, _scores(matrix, number)))
             hints = [
@@ -130,9 +132,12 @@ def _table(right: np.ndarray, confidence: np.ndarray, num_bins: int) -> torch.Te
 def reliability(answer: Callable) -> None:
     """Check the table of a reliability diagram: images, mean confidence and share of right answers of each bin."""
     rng = np.random.default_rng(53)
-    for size, classes, num_bins, certain in [(400, 10, 10, 0), (300, 4, 5, 20), (40, 3, 15, 6), (1, 10, 10, 0)]:
+    cases = [(400, 10, 10, 0), (300, 4, 5, 20), (40, 3, 15, 6), (1, 10, 10, 0), (80, 3, 4, 0)]
+    for size, classes, num_bins, certain in cases:
         probabilities = softmax(rng.normal(0, 2, (size, classes)), axis=1)
         probabilities[:certain] = np.eye(classes)[rng.integers(classes, size=certain)]
+        if num_bins == 4:  # some confidences on the edge of two bins
+            probabilities[:20] = np.repeat([[0.5, 0.25, 0.25], [0.0, 0.75, 0.25]], 10, axis=0)
         answers = probabilities.argmax(axis=1)
         labels = np.where(rng.random(size) < 0.6, answers, rng.integers(classes, size=size))
         expected = _table(answers == labels, probabilities.max(axis=1), num_bins)
@@ -145,16 +150,19 @@ def reliability(answer: Callable) -> None:
         same = [n < len(expected) and torch.allclose(seen[n], expected[n], atol=1e-5) for n in range(rows)]
         if all(same) and rows == len(expected):
             continue
+        same_rows = rows == len(expected)
         lost = size - int(seen[:, 0].nansum())
-        counted = rows == len(expected) and torch.equal(seen[:, 0], expected[:, 0])
+        counted = same_rows and torch.equal(seen[:, 0], expected[:, 0])
         mean_fits = counted and torch.allclose(seen[:, 1], expected[:, 1], atol=1e-5)
         uses_label = seen.shape == of_label.shape and torch.allclose(seen, of_label, atol=1e-5)
         hints = [
             (uses_label, "who uses a model does not know the labels; what may your code need them for, and what not?"),
             (bool((~(seen[:, 0] > 0)).any()), "a bin without images has no mean confidence, and gets no row"),
             (bool((seen[:, 0] != seen[:, 0].round()).any()), hint),
+            (same_rows and torch.allclose(seen.flip(0), expected, atol=1e-5), "the bins should come in rising order"),
             (lost == certain > 0, "some images are in no bin; where does a confidence of exactly 1 go?"),
             (counted and not mean_fits, "column 1 is the mean over the confidences of the images in the bin"),
+            (num_bins == 4, "some confidences lie on the edge of two bins; which of them includes it?"),
             (mean_fits, "column 2 is a share of the images in the bin"),
         ]
         hint = first_hint(
@@ -192,7 +200,7 @@ def choose_threshold(answer: Callable) -> None:
     steps, tied = np.linspace(0.99, 0.75, 13).round(2).tolist(), [0.95, 0.9, 0.8, 0.8, 0.8, 0.7]
     small = [(steps, "RWRRRRRRRWWWW", 0.75), (steps[9::-1], "WRRWRRWRRR", 0.82), (steps[:5], "RRRWW", 0.75)]
     small += [(steps[:8], "RRRRWRRR", 0.5), (tied, "RRRWWR", 0.75), (tied[::-1], "RWWRRR", 0.75)]
-    small += [(steps[:3], "WWR", 0.5), (steps[:1], "R", 1.0)]
+    small += [(steps[:3], "WWR", 0.5), (steps[:1], "R", 1.0), (steps[:7], "RWWRRRR", 0.7)]
     rng, cases = np.random.default_rng(54), [(*_answers(*answers), target) for *answers, target in small]
     for size, classes, target in [(500, 10, 0.9), (200, 4, 0.8)]:
         values = softmax(rng.normal(0, 4, (size, classes)), axis=1)
@@ -257,7 +265,12 @@ def compare_models(answer: Callable) -> None:
                 raise cross(f"{name} of {size} images", f"{value:.6g}", f"{number:.6g}", hint)
         together = torch.from_numpy(np.flatnonzero(kind == 3))
         hint = "the places of all images on which neither is right, be their two answers the same or not"
-        places = as_tensor(f"both_wrong of {size} images", _plain(seen["both_wrong"]), together, hint)
+        places = _plain(seen["both_wrong"])
+        shape = {
+            (size,): "this is a mask, with an entry for each image; at which places is it True?",
+            (1, len(together)): "np.where returns a tuple; what is its first entry?",
+        }.get(getattr(places, "shape", ()), hint)
+        places = as_tensor(f"both_wrong of {size} images", places, together, shape)
         if not torch.equal(places.sort().values, together):
             raise cross(f"both_wrong of {size} images", short(places), short(together), hint)
     tick("compare_models: all four cells of the table, an exact p-value, and the images on which both fail.")

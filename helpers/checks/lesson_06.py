@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from sklearn.metrics import precision_recall_fscore_support
 from torch import nn
 
-from helpers.checks.tools import as_tensor, call, cross, first_hint, short, tick
+from helpers.checks.tools import as_tensor, call, cross, first_hint, is_pair, short, tick
 from helpers.data import normalize
 
 # Six short trainings of SimpleCNN, 120 batches of 36, as exercise 5 draws them: a name, then the mean over each ten
@@ -95,7 +95,7 @@ READINGS = {  # the fault of a run, what was said, and where to look
 }
 OF_RUN = {  # where no hint fits what was said
     SOUND: "in which run does the loss fall, and stay down?",
-    LOW: "which instrument says by which part of itself a layer moves?",
+    LOW: "which instrument says how far a layer moves in one step, relative to its size?",
     HIGH: "look at the first point of the ratio, and at where the gradient of the first layer ends",
     VANISHING: "compare the gradient of the first layer with that of the last",
     LABELS: "all its instruments look healthy but the loss; what could make a batch impossible to learn?",
@@ -117,7 +117,12 @@ def _search(side: int, kernels: list[int], target: int, layer: Callable) -> set[
 
 def _paddings_hint(seen: set, expected: set, side: int, kernels: list[int], target: int) -> str:
     """Return the hint to a wrong set of paddings."""
-    mistakes = [(seen == _search(side, kernels, target, layer), hint) for layer, hint in LAYERS]
+    empty = "no choice fits: does each begin with the image's side, and does a pooling follow each convolution?"
+    mistakes = [
+        (not seen, empty),
+        (any(len(choice) != len(kernels) for choice in seen), "one padding for each convolution; how many are there?"),
+    ]
+    mistakes += [(seen == _search(side, kernels, target, layer), hint) for layer, hint in LAYERS]
     mistakes += [
         (
             seen == {choice for choice in expected if len(set(choice)) == 1},
@@ -145,7 +150,7 @@ def _sgd_hint(seen: tuple, before: tuple, after: tuple, lr: float, momentum: flo
         (gives(w - lr * (pulled + momentum * new_v), new_v), "this is Nesterov's step, which looks one step ahead"),
         (gives(w + lr * new_v, new_v), "the velocity is right; does such a step go downhill?"),
         (gives(new_w, momentum * v + g), "the weight is right; does your velocity remember the pull of the decay?"),
-        (gives(None, momentum * v + (1 - momentum) * pulled), "if g stays the same, to what does v grow in section 3?"),
+        (gives(None, momentum * v + (1 - momentum) * pulled), "if g stays the same, to what does v grow in section 2?"),
         (
             gives(None, momentum * v + lr * pulled),
             "the learning rate scales the step; is it part of v in section 3, too?",
@@ -154,7 +159,7 @@ def _sgd_hint(seen: tuple, before: tuple, after: tuple, lr: float, momentum: flo
         (gives(None, momentum * v + g), "does a weight without a gradient stay where it is?"),
         (gives(None, pulled), "the velocity that came in has left no trace in yours"),
     ]
-    return first_hint(mistakes, "compare your lines with the loop by hand in section 4, and their order")
+    return first_hint(mistakes, "compare your lines with the loop by hand in section 3, and their order")
 
 
 def _steps_hint(steps: list[int], names: list[str], batches: int, epochs: int) -> str:
@@ -185,9 +190,13 @@ def _scores_hint(seen: torch.Tensor, expected: torch.Tensor, scores: Callable, n
         (expected[:, [1, 0, 2]], "of all that were called Shirt, or of all that are one: which is precision?"),
         (torch.stack([precision, recall, f1_of_means], dim=1), "which comes first for F1: the class or the mean?"),
     ]
-    mistakes = [(bool(seen.isnan().any()), "0 divided by 0: which value does the task give it?")]
+    by_zero = "0 divided by 0: which value does the task give it, and does the class still count in the mean?"
+    wrong += [(scores("macro", range(num_classes), value), by_zero) for value in (1, np.nan)]
+    first_is_right = len(seen) > 1 and torch.allclose(seen[0], expected[0], atol=1e-5)
+    mistakes = [(bool(seen.isnan().any()), by_zero)]
     mistakes += [(torch.allclose(seen, values, atol=1e-5), hint) for values, hint in wrong]
-    return first_hint(mistakes, "work out one class alone, as section 8 does, and compare it with per_class_table")
+    mistakes.append((first_is_right, "the first epoch is right; does something of it remain in the next?"))
+    return first_hint(mistakes, "work out one class alone, as lesson 05 does, and compare it with per_class_table")
 
 
 def _torch_layer(side: int, kernel: int, padding: int) -> int:
@@ -235,7 +244,7 @@ def sgd_step(answer: Callable) -> None:
             optimizer.step()
             after = parameter.detach(), momentum * velocity + gradient + decay * weight
             result = call(answer, weight, gradient, velocity, lr, momentum, decay)
-            if not isinstance(result, tuple | list) or len(result) != 2:
+            if not is_pair(result):
                 seen = f"{type(result).__name__} {short(result)}"
                 raise cross("what sgd_step returns", seen, "a weight and a velocity", "return both, with a comma")
             parts = zip(("weight", "velocity"), result, after, strict=True)
@@ -316,8 +325,8 @@ def macro_curves(answer: Callable) -> None:
         kept = (rng.random(guesses.shape) < 0.6) & (labels < predicted)
         predictions = np.where(kept, labels, guesses)
 
-        def scores(average: str, classes, labels=labels, predictions=predictions) -> torch.Tensor:
-            options = {"labels": classes, "average": average, "zero_division": 0}
+        def scores(average: str, classes, by_zero=0, labels=labels, predictions=predictions) -> torch.Tensor:
+            options = {"labels": classes, "average": average, "zero_division": by_zero}
             return torch.tensor([precision_recall_fscore_support(labels, row, **options)[:3] for row in predictions])
 
         expected = scores("macro", range(num_classes))
@@ -326,10 +335,11 @@ def macro_curves(answer: Callable) -> None:
             seen = np.asarray(seen, dtype=float)  # a table or a list of arrays is right as well
         seen = as_tensor("macro_curves(...)", seen, expected, "one row for each epoch: precision, recall, F1")
         if not torch.allclose(seen, expected, atol=1e-5):
+            row = int((~torch.isclose(seen, expected, atol=1e-5)).any(dim=1).int().argmax())
             raise cross(
-                f"precision, recall, F1 after epoch 1 ({len(labels)} images, {num_classes} classes)",
-                short(seen[0]),
-                short(expected[0]),
+                f"precision, recall, F1 after epoch {row + 1} ({len(labels)} images, {num_classes} classes)",
+                short(seen[row]),
+                short(expected[row]),
                 _scores_hint(seen, expected, scores, num_classes),
             )
     tick("macro_curves: right after every epoch, with classes that are rare, missing or never predicted.")

@@ -1,13 +1,14 @@
 """Checks of the exercises to lesson 08, more from the same images."""
 
 from collections.abc import Callable
+from functools import wraps
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, first_hint, short, tick
+from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, first_hint, is_pair, short, tick
 
 
 def shift(answer: Callable) -> None:
@@ -80,7 +81,10 @@ def darken_each(answer: Callable) -> None:
         torch.manual_seed(3)
         for lowest in (0.5, 0.2):
             what = f"darken_each(images, {lowest})"
-            first, again = (as_tensor(what, call(answer, images, lowest), images, "same shape") for _ in range(2))
+            hint = "the training images would grow darker in each epoch; write into a new tensor"
+            first, again = (
+                as_tensor(what, _call_untouched(answer, hint, images, lowest), images, "same shape") for _ in range(2)
+            )
             factors, bright = first[:, 0].float() / images[:, 0], first[:, 0, :, 1:].float() / 200
             one_per_image = factors.amax(dim=(1, 2)) - factors.amin(dim=(1, 2)) < 0.02
             if not one_per_image.all():
@@ -109,20 +113,28 @@ def darken_each(answer: Callable) -> None:
             if abs(middle - wanted) > 0.03:
                 hint = "all factors between the limits shall be as likely; how are yours distributed?"
                 raise cross(f"the mean of the factors, {what}", f"{middle:.2f}", f"about {wanted:.2f}", hint)
-            if getattr(call(answer, images[:3], lowest), "dtype", None) != torch.uint8:
+            quarters = (per_image.histc(4, lowest, 1) / len(images)).tolist()
+            if max(abs(share - 0.25) for share in quarters) > 0.05:
+                hint = "the mean is right, and yet not all factors between the limits are as likely"
+                shares = ", ".join(f"{share:.2f}" for share in quarters)
+                raise cross(f"the factors in each quarter of the range, {what}", shares, "about 0.25 each", hint)
+            kind = getattr(call(answer, images[:3], lowest), "dtype", "no dtype")
+            if str(kind).split(".")[-1] != "uint8":
                 hint = "the images came as uint8; `.to(torch.uint8)` turns floats back"
-                raise cross(f"the dtype of {what}", "another", "torch.uint8", hint)
+                raise cross(f"the dtype of {what}", kind, "torch.uint8", hint)
     tick("darken_each: one factor for each image, between the limits, anew in each call.")
 
 
 def cut_and_share(answer: Callable) -> None:
     """Check CutMix with a given square: the mixed images, and which share of each is its own."""
-    images = torch.arange(4 * 6 * 8, dtype=torch.uint8).reshape(4, 1, 6, 8)
-    for top, left, side in [(1, 2, 3), (0, 0, 2), (4, 5, 4), (-1, -2, 4), (2, 6, 9), (0, 0, 9)]:
+    bright = torch.arange(4 * 6 * 8, dtype=torch.uint8).reshape(4, 1, 6, 8)
+    black_ground = bright * (bright % 3 == 0)
+    squares = [(1, 2, 3), (0, 0, 2), (4, 5, 4), (-1, -2, 4), (2, 6, 9), (0, 0, 9)]
+    for images, (top, left, side) in [*((bright, square) for square in squares), (black_ground, (1, 2, 3))]:
         what = f"cut_and_share(images, {top}, {left}, {side})"
         hint = "the next image takes its part from one that is cut already; write into a copy"
         result = _call_untouched(answer, hint, images, top, left, side)
-        if not (isinstance(result, tuple | list) and len(result) == 2):
+        if not is_pair(result):
             raise cross(f"what {what} gives back", short(result), "a pair", "give both, the mixed images first")
         expected, share = _cut(images, images.roll(1, 0), top, left, side)
         seen = as_tensor(f"the images of {what}", result[0], expected, "as many images, as large as before")
@@ -142,7 +154,11 @@ def cut_and_share(answer: Callable) -> None:
         seen = as_number(f"the share of {what}", result[1])
         if abs(seen - share) > 1e-4:
             height, width = images.shape[2:]
+            alike = "a pasted pixel with the same grey is no longer the image's own: count by place"
+            unchanged = (expected == images).float()
             mistakes = [
+                (unchanged.mean(), alike),
+                *[(value, alike) for value in unchanged.mean(dim=(1, 2, 3)).tolist()],
                 (1 - share, "this is the share of the neighbour; the image's own is asked for"),
                 (1 - side * side / (height * width), "a part of the square lies outside, where it covers nothing"),
                 (1 - (1 - share) ** 0.5, "the label counts by area, not by the side of the square"),
@@ -171,7 +187,8 @@ def what_was_taught(answer: Callable) -> None:
     """Check the reading of two invariance cards: which rows gained by a least number of points with every seed."""
     for before, after, least in _cards():
         rows = list(before.index)
-        seen = call(lambda *cards: answer(*(card.copy() for card in cards[:2]), cards[2]), before, after, least)
+        asked = wraps(answer)(lambda *cards: answer(*(card.copy() for card in cards[:2]), cards[2]))
+        seen = call(asked, before, after, least)
         if isinstance(seen, str) or not isinstance(seen, list | tuple | pd.Index | np.ndarray | pd.Series):
             raise cross("what what_was_taught gives back", short(seen), "a list of names", "return the rows as a list")
         seen = [str(name) for name in seen]
@@ -194,6 +211,8 @@ def _readings(before: pd.DataFrame, after: pd.DataFrame, least: float) -> tuple[
     mean, agree = gains.mean(axis=1), (gains > 0).all(axis=1)
     taught = (mean >= least) & agree
     rules = [
+        ((mean > least) & agree, "at least so many points: the limit itself is enough"),
+        ((mean >= least) & (gains >= 0).all(axis=1), "a pair that stayed where it was has not risen"),
         (mean >= least, "a mean can come from one lucky seed: do all pairs agree?"),
         (agree, "the pairs agree about all of yours; are the gains large enough?"),
         ((gains >= least).all(axis=1), "it is the mean that must reach the limit; each pair only 0"),
@@ -206,6 +225,11 @@ def _readings(before: pd.DataFrame, after: pd.DataFrame, least: float) -> tuple[
         (after.mean(axis=1) >= 0.8, "a high accuracy may have been there before: compare"),
         (~taught, "these are the rows that were not taught"),
         (mean / 100 >= least, "accuracies are fractions, and the limit is in points"),
+        ((gains.median(axis=1) >= least) & agree, "on average: the mean of the pairs, not the one in the middle"),
+        (
+            ((gains / before).mean(axis=1) >= least) & agree,
+            "points are the difference of two percentages; yours is a share of what was there before",
+        ),
     ]
     return list(gains.index[taught]), [(list(gains.index[rule]), hint) for rule, hint in rules]
 
@@ -219,7 +243,16 @@ def _cards() -> list[tuple[pd.DataFrame, pd.DataFrame, float]]:
     gains += [[12, -1, 2], [0.2, -0.3, 0.1], [-2, -1, 5], [5, 6, 1]]
     before = pd.DataFrame(np.array(before) / 100, index=rows, columns=[0, 1, 2])
     after = before + pd.DataFrame(np.array(gains) / 100, index=rows, columns=[0, 1, 2])
-    return [(before, after[[2, 0, 1]], 2.0), (after, before, 5.0), (before, after, 0.3)]
+    # Binary fractions, so that a gain of 0 and one of exactly the limit stay exact.
+    level = pd.DataFrame(0.25, index=["mirrored", "turned", "darker", "erased", "smaller"], columns=[3, 4, 5, 6])
+    level.loc["smaller"] = 0.75
+    steps = np.array([[4, 4, 4, 4], [0, 8, 8, 8], [1, 5, 5, 4], [2, 2, 2, 2], [1, 1, 1, 1]]) / 64
+    return [
+        (before, after[[2, 0, 1]], 2.0),
+        (after, before, 5.0),
+        (before, after, 0.3),
+        (level, level + steps, 6.25),
+    ]
 
 
 def worth_in_labels(answer: Callable) -> None:
@@ -229,6 +262,7 @@ def worth_in_labels(answer: Callable) -> None:
         ([5, 10, 20, 50, 100], [0.50, 0.58, 0.66, 0.72, 0.76], 0.70),
         ([4, 64], [0.4, 0.8], 0.5),
         ([5, 10, 20], [0.5, 0.6, 0.7], 0.6),
+        ([5, 10, 20], [0.5, 0.6, 0.7], 0.7),
         ([5, 10, 20], [0.5, 0.6, 0.7], 0.4),
         ([5, 10, 20], [0.5, 0.6, 0.7], 0.75),
     ]
@@ -254,6 +288,7 @@ def worth_in_labels(answer: Callable) -> None:
             (float(nearest), "this is the nearest point; the curve passes the wanted accuracy in between"),
             (float(np.interp(wanted, numbers, accuracies)), "labels and accuracies are swapped"),
             (float(np.exp(np.interp(wanted, logs, accuracies))), "labels and accuracies are swapped"),
+            (float("inf"), "the curve does get there, if only at its last point"),
         ]
         if wanted < accuracies[0]:
             hint = "the smallest number that was tried is enough; below it nothing was measured"

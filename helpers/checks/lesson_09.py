@@ -9,16 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, short, tick
+from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, is_pair, short, tick
 
 LOSSES = [  # of the shallow and of the deep network: (training loss, validation loss); and the word
     ((0.40, 0.60), (0.20, 0.50), "better"),
     ((0.40, 0.60), (0.50, 0.55), "better"),
     ((0.40, 0.60), (0.05, 0.90), "overfits"),
-    ((0.40, 0.60), (0.38, 0.61), "overfits"),
+    ((0.90, 1.10), (0.90, 1.20), "overfits"),
     ((0.40, 0.60), (2.30, 2.30), "not trained"),
     ((0.40, 0.60), (0.55, 1.40), "not trained"),
-    ((0.40, 0.60), (0.45, 0.62), "not trained"),
+    ((0.40, 0.60), (0.45, 0.60), "not trained"),
 ]
 
 
@@ -32,7 +32,11 @@ def judge(answer: Callable) -> None:
         if seen == expected:
             continue
         hint = "first compare the two validation losses; only if the deep one is no better, look at the training losses"
-        if expected == "not trained":
+        if seen == "better" and deep[1] == shallow[1]:
+            hint = "an equal validation loss is not a lower one"
+        elif seen == "not trained" and deep[0] == shallow[0]:
+            hint = "an equal training loss is not worse: it fits its training images at least as well"
+        elif expected == "not trained":
             hint = "is the deep network better than the shallow one on the images that it was trained on?"
             if deep[1] - deep[0] > shallow[1] - shallow[0] and seen == "overfits":
                 hint = "a wide gap alone is no overfitting: compare the two training losses"
@@ -92,6 +96,8 @@ def _gradients(parts: list[nn.Module], x: torch.Tensor, labels: torch.Tensor) ->
         (torch.stack([g.norm() for g in summed]), "the loss is the mean over the batch, not the sum"),
         (torch.stack([output.norm() for output in outputs[:-1]]).detach(), "these are the outputs themselves"),
         (torch.stack([g.abs().sum() for g in right]), "the norm is the root of the sum of squares, not the sum"),
+        (torch.stack([g.norm(dim=1).mean() for g in right]), "one norm for the whole tensor, not one for each image"),
+        (torch.stack([g.square().mean().sqrt() for g in right]), "the root of the sum of squares, not of their mean"),
         (torch.stack([g.norm() for g in of_logits]), "gradient of what? Of the cross-entropy, not of the logits"),
     ]
     return norms, mistakes
@@ -118,6 +124,8 @@ def residual(answer: Callable) -> None:
                 (way + torch.relu(change), "the ReLU comes after the sum, not before it"),
                 (torch.relu(way) + torch.relu(change), "the ReLU comes after the sum, not before it"),
                 (torch.relu(way + second(middle)), "a ReLU stands between the two convolutions"),
+                (torch.relu(way + torch.relu(second(middle))), "a ReLU stands between the two convolutions"),
+                (torch.relu(way + second(torch.relu(first(torch.relu(x))))), "x goes into the block as it is"),
                 (torch.relu(way - change), "the block adds to its input"),
                 (torch.relu(way + torch.relu(change)), "there is a ReLU too many, just before the sum"),
                 (torch.relu(torch.relu(way) + change), "the shortcut has no ReLU of its own"),
@@ -142,7 +150,7 @@ def cost(answer: Callable) -> None:
     for size, plan in PLANS:
         what = f"cost({size}, {plan})"
         result = call(answer, size, list(plan))
-        if not (isinstance(result, tuple | list) and len(result) == 2):
+        if not is_pair(result):
             raise cross(
                 f"what {what} gives back", short(result), "a pair", "return the parameters, then the multiply-adds"
             )
@@ -169,6 +177,15 @@ def _count(size: int, plan: list) -> tuple[int, int, list, list]:
         biases.append(channels_out)
     weights, biases, before, after = (np.array(values) for values in (weights, biases, before, after))
     right = int(weights.sum() + biases.sum()), int((weights * after**2).sum())
+    sizes = {
+        "padding is added on both sides of a map": lambda s, k, p, stride: (s + p - k) // stride + 1,
+        "a stride above 1 leaves places out": lambda s, k, p, stride: s + 2 * p - k + 1,
+        "kernel and padding change the size too, not the stride alone": lambda s, k, p, stride: s // stride,
+        "a kernel as large as the padded map has one place, not 0": lambda s, k, p, stride: (s + 2 * p - k) // stride,
+        "a kernel that would reach over the edge has no place: round down": (
+            lambda s, k, p, stride: -((k - 2 * p - s) // stride) + 1
+        ),
+    }
     one_side = np.array([k * i * o for i, o, k, _, _ in plan])
     one_input = np.array([k * k * o for _, o, k, _, _ in plan])
     parameters = [
@@ -186,8 +203,18 @@ def _count(size: int, plan: list) -> tuple[int, int, list, list]:
         (weights.sum(), "each weight is used at many places"),
         ((weights * before[0] ** 2).sum(), "the size of the maps changes on the way"),
         (right[0], "these are the parameters"),
+        *[((weights * _sizes(before[0], plan, rule) ** 2).sum(), hint) for hint, rule in sizes.items()],
     ]
     return *right, parameters, adds
+
+
+def _sizes(size: int, plan: list, rule: Callable) -> np.ndarray:
+    """Return the size of the map behind each convolution, by a rule for size, kernel, padding and stride."""
+    found = []
+    for _, _, k, padding, stride in plan:
+        size = rule(size, k, padding, stride)
+        found.append(size)
+    return np.array(found)
 
 
 def fair_difference(answer: Callable) -> None:
@@ -201,7 +228,7 @@ def fair_difference(answer: Callable) -> None:
         runs["accuracy"] = (80 - runs["depth"] + 4 * (runs["kind"] == "residual") + noise).round(1)
         expected, mistakes = _differences(runs)
         result = call(answer, runs.copy())
-        if not (isinstance(result, tuple | list) and len(result) == 2):
+        if not is_pair(result):
             raise cross(
                 "what fair_difference gives back", short(result), "a pair", "the mean difference, then the pairs"
             )

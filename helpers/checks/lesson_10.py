@@ -5,14 +5,57 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from helpers.checks.tools import CheckFailed, as_number, call, cross, first_hint, short, tick
+from helpers.checks.tools import CheckFailed, as_number, call, cross, first_hint, is_pair, short, tick
 
 
 def draw_rates(answer: Callable) -> None:
     """Check learning rates drawn evenly on a log scale, from a generator, two ends and a number."""
-    low, high, number = 1e-3, 10.0, 4000
-    seen = call(answer, np.random.default_rng(5), low, high, number)
-    what = f"draw_rates(rng, {low:g}, {high:g}, {number})"
+    for low, high, number in ((1e-3, 10.0, 4000), (0.003, 0.7, 3000)):
+        what = f"draw_rates(rng, {low:g}, {high:g}, {number})"
+        rates = _rates(what, call(answer, np.random.default_rng(5), low, high, number), number)
+        if not (rates >= low - 1e-9).all() or not (rates <= high + 1e-9).all():
+            hints = [
+                (
+                    bool((rates < 0).any()),
+                    "these are still logarithms: how do you come back from a logarithm to a rate?",
+                ),
+                (
+                    low == 0.003,
+                    "the ends need not be powers of ten; do both come from `low` and `high`, without rounding?",
+                ),
+                (True, "draw and come back with the same base: exp undoes log, and 10 ** undoes log10"),
+            ]
+            ends = f"{rates.min():.3g} to {rates.max():.3g}"
+            raise cross(f"the ends of {what}", ends, f"{low:g} to {high:g}", first_hint(hints, ""))
+        if len(np.unique(rates)) < number / 2:
+            raise cross(f"the different rates in {what}", len(np.unique(rates)), number, "each rate needs its own draw")
+        places = np.log(rates / low) / np.log(high / low)
+        shares = np.histogram(places, bins=4, range=(0, 1))[0] / number
+        if (abs(shares - 0.25) > 0.05).any():
+            hint = "most rates are in the highest part; which quantity has to be drawn evenly?"
+            hint = hint if shares[-1] > 0.6 else "too few or too many in some part: draw the logarithm evenly"
+            parts = f"four equal parts of the log scale in {what}"
+            raise cross(f"the shares of {parts}", shares.round(2), "0.25 each", hint)
+        fine = np.histogram(places, bins=16, range=(0, 1))[0] / number
+        if (abs(fine - 1 / 16) > 0.025).any():
+            hint = "within a power of ten, 1 to 2 and 5 to 10 are equally wide: draw the logarithm itself evenly"
+            parts = f"sixteen equal parts of the log scale in {what}"
+            raise cross(f"the shares of {parts}", f"{fine.min():.2f} to {fine.max():.2f}", "0.06 each", hint)
+        again, other = (
+            _rates(f"{words} call of {what}", call(answer, np.random.default_rng(seed), low, high, number), number)
+            for words, seed in (("a second", 5), ("another", 6))
+        )
+        if not np.array_equal(rates, again):
+            hint = "the same rng must give the same rates: draw from the one that is passed in"
+            raise cross(f"a second call of {what}", short(again[:3]), short(rates[:3]), hint)
+        if np.array_equal(np.sort(rates), np.sort(other)):
+            hint = "nothing is drawn from the rng that is passed in; a grid is evenly spaced, but no draw"
+            raise cross(f"{what} with another rng", "the same rates", "others", hint)
+    tick("draw_rates: each power of ten gets its share, by draws from the given generator.")
+
+
+def _rates(what: str, seen: object, number: int) -> np.ndarray:
+    """Return drawn rates as an array."""
     try:
         rates = np.asarray(seen, dtype=float)
     except (TypeError, ValueError):
@@ -20,48 +63,28 @@ def draw_rates(answer: Callable) -> None:
     if rates.shape != (number,):
         hint = "one draw for each of the rates, not the same one for all"
         raise cross(f"the shape of {what}", rates.shape, (number,), hint)
-    if not (rates >= low - 1e-9).all() or not (rates <= high + 1e-9).all():
-        hints = [
-            (bool((rates < 0).any()), "these are still logarithms: how do you come back from a logarithm to a rate?"),
-            (True, "draw and come back with the same base: exp undoes log, and 10 ** undoes log10"),
-        ]
-        ends = f"{rates.min():.3g} to {rates.max():.3g}"
-        raise cross(f"the ends of {what}", ends, f"{low:g} to {high:g}", first_hint(hints, ""))
-    if len(np.unique(rates)) < number / 2:
-        raise cross(f"the different rates in {what}", len(np.unique(rates)), number, "each rate needs its own draw")
-    shares = np.histogram(np.log10(rates), bins=[-3, -2, -1, 0, 1.0001])[0] / number
-    if (abs(shares - 0.25) > 0.05).any():
-        hint = "most rates are in the highest power of ten; which quantity has to be drawn evenly?"
-        hint = hint if shares[-1] > 0.6 else "too few or too many in some power of ten: draw the logarithm evenly"
-        raise cross(f"the shares of the four powers of ten in {what}", shares.round(2), "0.25 each", hint)
-    again = np.asarray(call(answer, np.random.default_rng(5), low, high, number), dtype=float)
-    if not np.array_equal(rates, again):
-        hint = "the same rng must give the same rates: draw from the one that is passed in"
-        raise cross(f"a second call of {what}", short(again[:3]), short(rates[:3]), hint)
-    tick("draw_rates: each power of ten gets its share, by draws from the given generator.")
+    return rates
 
 
-def _example(seed: int, effect: float) -> pd.DataFrame:
+def _example(seed: int, effect: float, names: tuple[str, str]) -> pd.DataFrame:
     rng, rows = np.random.default_rng(seed), []
     for x in range(4):
         for y in range(3):
             for _ in range(2):
                 value = 0.5 + 0.05 * x + 0.04 * y + effect * (x - 1.5) * (y - 1) + 0.01 * rng.normal()
                 rows.append((x, f"kind {y}", value))
-    return pd.DataFrame(rows, columns=["rate", "kind", "accuracy"])
+    return pd.DataFrame(rows, columns=[*names, "accuracy"])
 
 
 def pair_share(answer: Callable) -> None:
     """Check what two settings explain together, from a table and two names of its columns."""
-    for seed, effect in ((1, 0.05), (2, 0.02), (3, 0.0)):
-        table = _example(seed, effect)
+    for seed, effect, names in ((1, 0.05, ("rate", "kind")), (2, 0.02, ("dropout", "batches")), (3, 0.0, ("a", "b"))):
+        table = _example(seed, effect, names)
         total = table["accuracy"].var(ddof=0)
-        one, two, both = (
-            table.groupby(names)["accuracy"].mean().var(ddof=0) for names in ("rate", "kind", ["rate", "kind"])
-        )
+        one, two, both = (table.groupby(group)["accuracy"].mean().var(ddof=0) for group in (*names, list(names)))
         expected = (both - one - two) / total
-        what = "pair_share(table, 'rate', 'kind')"
-        seen = as_number(what, call(answer, table.copy(), "rate", "kind"))
+        what = f"pair_share(table, '{names[0]}', '{names[1]}')"
+        seen = as_number(what, call(answer, table.copy(), *names))
         if abs(seen - expected) < 1e-6:
             continue
         mistakes = [
@@ -69,6 +92,10 @@ def pair_share(answer: Callable) -> None:
             ((both - one) / total, "take away both settings, not only the first"),
             ((both - two) / total, "take away both settings, not only the second"),
             (both - one - two, "that is a variance: as a share of which variance is it asked?"),
+            (
+                (both - one - two) / both,
+                "as a share of the variance of all trials, the luck among them, not of the means",
+            ),
             ((one + two) / total, "these are the two by themselves; what does the pair explain beyond them?"),
             (1 - (one + two) / total, "this counts luck too: begin with the means of the combinations, not the trials"),
             ((total - both) / total, "that is the rest that not even the pair explains: luck"),
@@ -80,7 +107,7 @@ def pair_share(answer: Callable) -> None:
     tick("pair_share: right for three tables, one of them without anything that belongs to the pair.")
 
 
-def _halve(curves, rungs, keep=None, score=None, odd=1):
+def _halve(curves, rungs, keep=None, score=None, odd=1, end=lambda curves: curves[:, -1]):
     """Successive halving in which single steps can be replaced by wrong ones."""
     running, spent, before = list(range(len(curves))), 0, 0
     for rung in rungs:
@@ -90,20 +117,20 @@ def _halve(curves, rungs, keep=None, score=None, odd=1):
         running.sort(key=lambda trial, value=value: -value(trial))
         half = (len(running) + odd) // 2
         running = running[:half] if keep is None else running[-half:]
-    last = curves.shape[1]
-    return max(running, key=lambda trial: curves[trial, last - 1]), spent + len(running) * (last - before)
+    return max(running, key=lambda trial: end(curves)[trial]), spent + len(running) * (curves.shape[1] - before)
 
 
 def halve(answer: Callable) -> None:
     """Check successive halving, from accuracies (trials, epochs) and the epochs after which is halved."""
-    rng = np.random.default_rng(8)
-    for trials, epochs, rungs in ((16, 5, [1, 2, 4]), (7, 6, [2, 3]), (11, 4, [1]), (5, 3, [])):
-        curves = np.sort(rng.uniform(0.1, 0.9, (trials, epochs)), axis=1)
+    rng, highest = np.random.default_rng(2), lambda curves: curves.max(axis=1)
+    for trials, epochs, rungs in ((16, 5, [1, 2, 4]), (7, 6, [2, 3]), (13, 4, [1, 3]), (5, 3, [])):
+        curves = rng.uniform(0.1, 0.9, (trials, epochs))
+        curves = np.sort(curves, axis=1) if trials == 16 else curves  # the others go up and down
         # The trial that ends highest begins low, so that a plan that looks ahead would find it.
         curves[trials // 2] = np.linspace(0.05, 0.99, epochs)
         expected, what = _halve(curves, rungs), f"halve(curves of {trials} trials and {epochs} epochs, {rungs})"
         result = call(answer, curves.copy(), list(rungs))
-        if not (isinstance(result, tuple | list) and len(result) == 2):
+        if not is_pair(result):
             raise cross(f"what {what} gives back", short(result), "a pair", "return the winner, then the epochs")
         winner, spent = (
             as_number(f"the {name} of {what}", part) for name, part in zip(("winner", "epochs"), result, strict=True)
@@ -128,18 +155,28 @@ def halve(answer: Callable) -> None:
         if winner != expected[0]:
             final = _halve(curves, rungs, score=lambda c, rung: lambda trial: c[trial, -1])[0]
             best_yet = curves[:, -1].argmax()
+            late = _halve(curves, rungs, score=lambda c, rung: lambda trial: c[trial, min(rung, c.shape[1] - 1)])[0]
             mistakes = [
                 (winner == _halve(curves, rungs, keep="worse")[0], "the better half goes on; which half is yours?"),
+                (winner == late, "compare after which epoch? An array counts its columns from 0"),
                 (winner in (final, best_yet), "at a rung nobody knows yet how a trial will end"),
+                (
+                    winner == _halve(curves, rungs, score=lambda c, rung: lambda trial: c[trial, :rung].max())[0],
+                    "compared is the accuracy after that epoch alone, not the best one so far",
+                ),
+                (
+                    winner in (_halve(curves, rungs, end=highest)[0], highest(curves).argmax()),
+                    "the winner is the one with the highest last accuracy, not the highest one ever",
+                ),
             ]
-            hint = first_hint(mistakes, "compare after which epoch? An array counts its columns from 0")
+            hint = first_hint(mistakes, "write down for each rung which trials go on, by their rows in `curves`")
             raise cross(f"the winner of {what}", f"{winner:g}", expected[0], hint)
     tick("halve: the right winner and the right number of epochs for four plans.")
 
 
 LOGS = [
-    (5, [(0, "complete"), (1, "failed"), (2, "pruned"), (1, "waiting"), (3, "failed"), (0, "complete")]),
-    (3, [(2, "complete"), (0, "running"), (0, "failed"), (1, "failed"), (1, "complete"), (2, "pruned")]),
+    (5, [(0, "complete"), (1, "failed"), (2, "pruned"), (1, "waiting"), (3, "failed"), *2 * [(0, "complete")]]),
+    (3, [(2, "complete"), (0, "running"), (0, "failed"), (1, "complete"), (1, "failed"), (2, "pruned")]),
     (4, []),
 ]
 
@@ -176,6 +213,10 @@ def ledger(answer: Callable) -> None:
                         "a pruned trial is done too: nobody will run it again",
                     ),
                     (set(seen) > set(right), "which states mean that a result is there?"),
+                    (
+                        seen == [t for t in states if states[t] and states[t][-1] in ("complete", "pruned")],
+                        "at least one trial, not the last one: a result stays when a later trial fails",
+                    ),
                 ],
                 "lost": [
                     (seen == [t for t in states if "failed" in states[t]], "a failed trial may have been done again"),
@@ -189,6 +230,7 @@ def ledger(answer: Callable) -> None:
                 "twice": [
                     (seen == [t for t in states if len(states[t]) > 1], "tried twice is not done twice"),
                     (seen == [t for t in states if complete[t] > 1], "a pruned trial is done too"),
+                    (seen == [t for t in states if ended[t] == 2], "three are more than one, too"),
                 ],
             }[key]
             hint = first_hint(mistakes, "write down all states of each ticket, then decide for one ticket at a time")
@@ -199,7 +241,7 @@ def ledger(answer: Callable) -> None:
 def plan(answer: Callable) -> None:
     """Check a plan of how many of 3,000 images choose the best of 20 trials and how many are fresh."""
     result = call(answer)
-    if not (isinstance(result, tuple | list) and len(result) == 2):
+    if not is_pair(result):
         raise cross("what plan() gives back", short(result), "a pair", "return the images that choose, then the fresh")
     choosing, fresh = (as_number(name, part) for name, part in zip(("choosing", "fresh"), result, strict=True))
     if choosing + fresh > 3000:

@@ -1,11 +1,12 @@
 """Checks for the exercises of lesson 11."""
 
 from collections.abc import Callable
+from functools import wraps
 
 import numpy as np
 import torch
 
-from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, short, tick
+from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, is_pair, short, tick
 
 
 def fog(answer: Callable) -> None:
@@ -54,15 +55,19 @@ def energy(answer: Callable) -> None:
         "logits around 300": small + 300,
         "logits around −300": small - 300,
         "rows of very different level": small + 200 * torch.arange(-3, 3)[:, None],
+        "logits around 2,000": small + 2000,
+        "one logit far above the others": small + 2000 * torch.eye(10)[:6],
         "four classes": small[:, :4],
     }
     for name, logits in cases.items():
         expected = -logits.logsumexp(dim=1)
         seen = as_tensor(f"energy of {name}", call(answer, logits), expected, "one number for each row")
         if not seen.isfinite().all():
-            hint = "an exponential left the range of float32; which number m keeps all of them at 1 or below?"
+            hint = "an exponential left the range of its floats; which number m keeps all of them at 1 or below?"
             if name.startswith("rows"):
                 hint = "one m for all rows is too large for the lowest rows; each row has its own"
+            elif name.startswith("one"):
+                hint = "the largest logit of this row lies far above its mean; which m leaves no exponent above 0?"
             raise cross(f"energy of {name}", short(seen), short(expected), hint)
         if not torch.allclose(seen, expected, atol=1e-3):
             largest = logits.max(dim=1).values
@@ -92,7 +97,7 @@ def roc_curve(answer: Callable) -> None:
     for name, (known, foreign) in cases.items():
         known, foreign = np.array(known), np.array(foreign)
         result = call(answer, known, foreign)
-        if not (isinstance(result, tuple | list) and len(result) == 2):
+        if not is_pair(result):
             raise cross(f"what roc_curve gives back ({name})", short(result), "two lists", "foreign first, then known")
         thresholds = np.unique(np.concatenate([known, foreign]))[::-1]
         expected = [np.r_[0.0, [(part >= level).mean() for level in thresholds]] for part in (foreign, known)]
@@ -107,6 +112,8 @@ def roc_curve(answer: Callable) -> None:
                 hint = "equal scores are one threshold, so they make one step together"
             elif len(seen[0]) == len(expected[0]) - 1:
                 hint = "the first point is (0, 0), with a threshold above all scores"
+            elif len(seen[0]) == len(expected[0]) + 1 and all(part[-2:].tolist() == [1, 1] for part in seen):
+                hint = "the lowest score lets everything in already; the point (1, 1) is there once"
             elif len(seen[0]) in (len(np.unique(known)) + 1, len(np.unique(foreign)) + 1):
                 hint = "thresholds of one kind alone; the scores of both kinds count"
             raise cross(f"how many points ({name})", points, f"{len(expected[0])} each", hint)
@@ -146,10 +153,12 @@ def occlude_rows(answer: Callable) -> None:
             return float((weights * x).sum() ** 2)
 
         what = f"occlude_rows with {rows} rows and strips of {height}"
-        kept = image.clone()
-        seen = call(lambda picture, ask=ask, height=height: answer(ask, picture, height), image)
+        given = image.clone()
+        # Not as an argument of `call`, which would pass a copy.
+        seen = call(wraps(answer)(lambda ask=ask, given=given, height=height: answer(ask, given, height)))
         total, times, last = torch.zeros(rows), torch.zeros(rows), torch.zeros(rows)
         first_rows, at_once = torch.zeros(rows), image.clone()
+        shorter, too_many = torch.zeros(rows), torch.zeros(rows)
         spoiled, spoiled_last = torch.zeros(rows), ask(image)
         for top in range(rows - height + 1):
             covered = image.clone()
@@ -162,6 +171,11 @@ def occlude_rows(answer: Callable) -> None:
             at_once[top : top + height] = 0
             spoiled[top : top + height] += spoiled_last - ask(at_once)
         expected = total / times
+        for top in range(rows):
+            covered = image.clone()
+            covered[top : top + height] = 0
+            shorter[top : top + height] += ask(image) - ask(covered)
+            too_many[top : top + height] += 1
         seen = as_tensor(what, seen, expected, "one number for each row of the image")
         mistakes = [
             (-expected, "the sign: a fall is what was there before, minus what is left"),
@@ -169,13 +183,17 @@ def occlude_rows(answer: Callable) -> None:
             (total / height, "the rows at the edge are covered by fewer strips; count how many cover each row"),
             (last, "each strip overwrites what the one before has noted; add them up"),
             (first_rows, "the whole strip was covered, so each of its rows gets the fall, not only the first"),
+            (shorter / too_many, "these strips get shorter at the lower edge; the last one ends with the last row"),
             (spoiled / times, "strips stay covered from one step to the next; begin each time with a fresh copy"),
         ]
         if not torch.allclose(seen, expected, atol=1e-4):
             hint = "for each strip: a copy, rows to 0, the fall; then the mean over the strips that covered the row"
-            if not torch.equal(image, kept):
-                hint = "the image itself was changed; cover a copy"
+            if not seen.isfinite().all():
+                hint = "some row was covered by no strip; where does the last strip begin?"
             raise cross(what, short(seen), short(expected), best_hint(seen, mistakes, hint))
+        if not torch.equal(given, image):
+            hint = "the falls are right, and the image is another one afterwards; cover a copy"
+            raise cross("the image after the call", "changed", "as it was", hint)
     tick("occlude_rows: the mean over all strips that covered a row, at the edges too.")
 
 
@@ -202,7 +220,8 @@ def put_back(answer: Callable) -> None:
         right = curve(descending, black, image)
         expected = right[:, of_class]
         what = f"put_back, image of {rows} × {columns}, step {step}"
-        result = call(lambda a, b, ask=ask, c=of_class, step=step: answer(ask, a, b, c, step), image, rating)
+        asked = wraps(answer)(lambda a, b, ask=ask, c=of_class, step=step: answer(ask, a, b, c, step))
+        result = call(asked, image, rating)
         if isinstance(result, list | tuple) and result and all(isinstance(value, torch.Tensor) for value in result):
             result = [as_number(f"a value of {what}", value) for value in result]
         count = len(expected)
@@ -224,6 +243,10 @@ def put_back(answer: Callable) -> None:
                 "the ratings have signs; a very negative one comes last",
             ),
             (curve(torch.arange(rows * columns), black, image)[:, of_class], "the order comes from the ratings"),
+            (
+                curve(descending.argsort(), black, image)[:, of_class],
+                "argsort gives the places in their order, the highest first; it gives no pixel its rank",
+            ),
         ]
         if not torch.allclose(seen, expected, atol=1e-4):
             hint = f"{count} images: black, then with the {step} highest rated pixels of the original, and so on"

@@ -30,6 +30,7 @@ def noise_by_matrix(answer: Callable) -> None:
             raise cross("the labels that you were given, afterwards", "changed", "as they were", hint)
     matrix = 0.7 * np.eye(10) + 0.3 * ring
     matrix[6] = np.eye(10)[0]
+    matrix[2] = 0.5 * np.eye(10)[2] + 0.3 * np.eye(10)[3] + 0.2 * np.eye(10)[8]
     given = labels.clone()
     first = _labels("noise_by_matrix (30 % become the next)", _call_on_these(answer, given, matrix), labels)
     if not torch.equal(given, labels):
@@ -56,6 +57,14 @@ def noise_by_matrix(answer: Callable) -> None:
             raise cross(
                 f"the share of class {number} that becomes the next", f"{share:.2f}", f"about {wanted:.2f}", hint
             )
+    share, wanted = (first[labels == 2] == 8).float().mean().item(), matrix[2, 8]
+    if abs(share - wanted) > 0.08:
+        hint = "a class may become more than one other; its whole row is to be drawn from"
+        raise cross("the share of class 2 that becomes class 8", f"{share:.2f}", f"about {wanted:.2f}", hint)
+    counts = np.stack([np.bincount(first[labels == number].numpy(), minlength=10) for number in range(10)])
+    if (abs(counts - matrix * counts.sum(axis=1, keepdims=True)) < 1).all():
+        hint = "the shares are met to the last label; let each label draw for itself, and they come out about so"
+        raise cross("the counts of all classes", "those of the matrix exactly", "about those of the matrix", hint)
     tick("noise_by_matrix: each label drawn from the row of its class, by itself, and the old labels kept.")
 
 
@@ -79,6 +88,7 @@ def without_copies(answer: Callable) -> None:
         ([0, 1, 2, 3], [4, 5, 6], [(0, 4), (6, 3)], [1, 2]),
         ([0, 1, 2, 3], [4, 5, 6], [(0, 1), (1, 4), (3, 2)], [0, 2, 3]),
         ([3, 9, 1, 7], [0, 2], [(9, 1), (0, 2), (7, 0), (2, 7)], [3, 9, 1]),
+        ([0, 1, 2, 3, 7, 8], [4, 5], [(1, 4), (0, 1), (2, 5), (7, 8)], [0, 3, 7, 8]),
         ([5, 4], [0, 1], [], [5, 4]),
     ]
     for train_part, validation_part, pairs, expected in cases:
@@ -100,6 +110,10 @@ def without_copies(answer: Callable) -> None:
             (seen == [p for p in train_part if p not in second_only], "a pair can be written either way round"),
             (seen == [p for p in train_part if p not in first_only], "a pair can be written either way round"),
             (seen == [p for p in train_part if p not in spread], "a copy of a copy may stay, says the exercise"),
+            (
+                set(expected) < set(seen) < set(train_part),
+                "whoever removes from a list while a loop goes through it skips the next one: build a new list",
+            ),
             (bool(set(seen) & judged), "the validation part stays as it is; training positions are wanted"),
             (sorted(seen) == sorted(expected), "keep the order of train_part"),
         ]
@@ -121,6 +135,11 @@ def diagnose(answer: Callable) -> None:
         ((2000, 500, 600, 6000), "sound"),
         ((900, 300, 2000, 6000), "out of order"),
         ((20, 12, 200, 2000), "sound"),
+        ((40, 10, 200, 2000), "sound"),
+        ((400, 300, 1000, 2000), "out of order"),
+        ((1000, 120, 200, 2000), "out of order"),
+        ((1000, 170, 200, 2000), "sound"),
+        ((1000, 40, 100, 4000), "sound"),
     ]
     for counts, expected in cases:
         suspects, hits, planted, images = counts
@@ -140,8 +159,14 @@ def diagnose(answer: Callable) -> None:
         }[expected]
         if expected == "out of order":
             hint += f": {precision:.2f} and {share:.2f}"
+        if expected == "sound" and precision < 2 * share:
+            hint = (
+                f"the suspects are planted {precision / share:.3g} times as often as any image, which is more than 1.5"
+            )
         if seen == "by heart" and expected == "sound" and hits >= planted / 20:
             hint = "a short list is not a bad list: at least one in twenty of the planted labels is on it"
+            if suspects > planted:
+                hint = f"not how many of the suspects are planted: of the {planted} planted labels {hits} are found"
         raise cross(what, f'"{seen}"', f'"{expected}"', hint)
     tick("diagnose: told by precision and recall together, for lists of any length.")
 

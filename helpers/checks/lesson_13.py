@@ -6,7 +6,7 @@ from itertools import combinations, permutations
 import numpy as np
 import torch
 
-from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, short, tick
+from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, is_pair, short, tick
 
 # To the left, as np.rot90 counts them.
 QUARTERS = {1: 0, 3: 2, 6: 3, 8: 1}
@@ -64,11 +64,11 @@ def on_white_upright(answer: Callable) -> None:
     tick("on_white_upright: transparent parts lie on white, and every orientation comes out upright.")
 
 
-def _prepare(pixels, fill=0, middle=True, proportion=True, negate=True, late=False):
+def _prepare(pixels, fill=0, middle=True, proportion=True, negate=True, late=False, whole=round):
     """Prepare a grey photo, with one step replaced by a wrong one."""
     height, width = pixels.shape
     longest = max(height, width)
-    sizes = [max(1, round(28 * side / longest)) for side in (height, width)] if proportion else [28, 28]
+    sizes = [max(1, whole(28 * side / longest)) for side in (height, width)] if proportion else [28, 28]
     rows, columns = (np.arange(new) * old // new for new, old in zip(sizes, (height, width), strict=True))
     small = pixels[rows][:, columns]
     square = np.full((28, 28), fill, dtype=np.uint8)
@@ -95,6 +95,7 @@ def prepare(answer: Callable) -> None:
             ),
             (_prepare(pixels, negate=False, fill=255), "nothing is negated; training images are bright on black"),
             (_prepare(pixels, middle=False), "the garment stands in a corner; the authors put it in the middle"),
+            (_prepare(pixels, whole=int), "the shorter edge is rounded to the nearest number, not cut off"),
             (_prepare(pixels, late=True), "of an odd number of pixels to be filled the smaller part comes first"),
         ]
         if not torch.equal(seen, expected):
@@ -136,6 +137,13 @@ def blame(answer: Callable) -> None:
         turn = [
             right[frozenset(faults[:number])] - right[frozenset(faults[: number + 1])] for number in range(len(faults))
         ]
+        turned = [faults[number:] + faults[:number] for number in range(len(faults))]
+        cycle = [
+            np.mean(
+                [right[frozenset(one[: one.index(f)])] - right[frozenset(one[: one.index(f) + 1])] for one in turned]
+            )
+            for f in faults
+        ]
         plain = [
             np.mean([right[some] - right[some | {fault}] for some in sets if fault not in some]) for fault in faults
         ]
@@ -146,6 +154,11 @@ def blame(answer: Callable) -> None:
             (last, "that is each fault as the last of all; what does it cost as the first?"),
             (turn, "that is one order; the names could stand in another"),
             (truth * len(list(permutations(faults))), "a mean over the orders, not their sum"),
+            (
+                truth * len(list(permutations(faults))) / 6,
+                "six orders are those of three faults; how many has this tuple?",
+            ),
+            (cycle, "these are not all orders; how many are there for so many faults?"),
             ([(none - every) / len(faults)] * len(faults), "the whole fall was divided alike, whoever caused it"),
             (plain, "every combination counts once in yours; but some begin more orders than others"),
         ]
@@ -163,13 +176,13 @@ def to_bytes(answer: Callable) -> None:
         x[0, 0] = 0.0
         what = f"to_bytes(x, {low}, {high})"
         result = call(answer, x, low, high)
-        if not (isinstance(result, tuple | list) and len(result) == 2):
+        if not is_pair(result):
             raise cross(f"what {what} gives back", short(result), "a pair", "return q first, then what comes back")
         scale = (high - low) / 255
         zero = round(-low / scale)
         free = (x / scale).round() + zero
         q = free.clamp(0, 255)
-        if getattr(result[0], "dtype", torch.uint8) != torch.uint8:
+        if str(getattr(result[0], "dtype", "uint8")).split(".")[-1] != "uint8":
             raise cross(
                 f"the kind of numbers of q, {what}", result[0].dtype, "torch.uint8", "one byte is the point of it"
             )
@@ -222,11 +235,12 @@ def compare_logits(answer: Callable) -> None:
         "a number added to each row": ours + torch.randn(40, 1, generator=generator),
         "one logit far too low": lower,
         "one logit not a number": broken,
+        "one logit minus infinity": torch.where(broken.isnan(), -torch.inf, broken),
     }
     for name, theirs in cases.items():
         what = f"compare_logits for {name}"
         result = call(answer, ours, theirs)
-        if not (isinstance(result, tuple | list) and len(result) == 2):
+        if not is_pair(result):
             raise cross(f"what {what} gives back", short(result), "a pair", "the difference first, then the count")
         seen, changed = as_number(f"the difference, {what},", result[0]), as_number(f"the count, {what},", result[1])
         a, b = ours - ours.mean(dim=1, keepdim=True), theirs - theirs.mean(dim=1, keepdim=True)
@@ -250,9 +264,24 @@ def compare_logits(answer: Callable) -> None:
                 "a mean hides the one logit that is far off; the largest is asked for",
             ),
             ((a - b).abs().max() / a.max(), "the largest number without its sign may be a negative one"),
+            ((a - b).abs().max() / b.abs().max(), "a share of the largest number in ours, not in theirs"),
+            (
+                (ours - ours.mean() - theirs + theirs.mean()).abs().max() / (ours - ours.mean()).abs().max(),
+                "each row has a mean of its own",
+            ),
+            (
+                (ours - ours.mean(0) - theirs + theirs.mean(0)).abs().max() / (ours - ours.mean(0)).abs().max(),
+                "a row holds the ten logits of an image; over which dimension is its mean?",
+            ),
+            (
+                ((a - b).abs().amax(1) / a.abs().amax(1)).max(),
+                "one largest number for all images: ours has only one",
+            ),
         ]
         if not finite and seen != expected:
             hint = "a comparison with NaN is never true, so it slips through: ask isfinite first"
+            if not theirs.isnan().any():
+                hint = "infinity is no NaN, and no finite number either: ask isfinite first"
             raise cross(what, f"{seen:g}", "inf", hint)
         if finite and not abs(seen - expected) < 1e-5:
             hint = best_hint(torch.tensor(seen), mistakes, "means off, differences without sign, largest, share", 1e-5)

@@ -137,6 +137,12 @@ def as_number(what: str, seen: Any) -> float:
         raise cross(f"what {what} is", f"{kind} {short(seen)}", "a number", "what should it return?") from None
 
 
+def is_pair(value: Any) -> bool:
+    """Tell whether an answer is a pair: two entries in a tuple, a list, or an array of one dimension."""
+    is_row = isinstance(value, np.ndarray | torch.Tensor) and value.ndim == 1
+    return (is_row or isinstance(value, tuple | list)) and len(value) == 2
+
+
 def short(value: Any, length: int = 60) -> str:
     """Return a value in at most that many characters, the first numbers of a tensor rounded to three digits."""
     if isinstance(value, torch.Tensor):

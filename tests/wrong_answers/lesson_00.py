@@ -81,6 +81,18 @@ def shorter_shape(left, right):
     return found if isinstance(found, str) else found[-min(len(left), len(right)) :]
 
 
+def fits_if_it_divides(left, right):
+    sizes = same_length(left, right, at_the_end=False)
+    if any(max(a, b) % min(a, b) for a, b in zip(*sizes, strict=True)):
+        return "no fit"
+    return tuple(map(max, *sizes))
+
+
+def no_fit_with_a_capital(left, right):
+    found = fitted(left, right)
+    return found if isinstance(found, tuple) else "No fit"
+
+
 def smaller_size(left, right):
     found = fitted(left, right)
     return found if isinstance(found, str) else tuple(map(min, *same_length(left, right, at_the_end=False)))
@@ -147,6 +159,14 @@ def pullover_for_bag():
     return exchanged("Bag", "Pullover")
 
 
+def in_small_letters():
+    return {letter: name.lower() if letter in "ABCD" else name for letter, name in RIDDLE.items()}
+
+
+def dim_in_words():
+    return RIDDLE | {"solid": "dim 1"}
+
+
 def one_panel_left_out():
     return {key: value for key, value in RIDDLE.items() if key != "C"}
 
@@ -205,6 +225,8 @@ WRONG = {
     ],
     "broadcast_shape": [
         (aligned_on_the_left, "align the shapes on the right"),
+        (fits_if_it_divides, "fit only if one of them is 1"),
+        (no_fit_with_a_capital, "see the examples"),
         (larger_size_wins, "fit only if one of them is 1"),
         (same_number_of_dimensions_only, "missing on the left counts as 1"),
         (equal_or_missing_only, "a size of 1 is repeated"),
@@ -227,6 +249,8 @@ WRONG = {
         (trouser_and_dress_exchanged, "two legs stand side by side"),
         (boot_for_sneaker, "a low shoe is wide and flat"),
         (pullover_for_bag, "only the handle reaches up"),
+        (in_small_letters, "spelt as in the task"),
+        (dim_in_words, "what should it return"),
         (one_panel_left_out, "fill every place"),
     ],
     "most_sensitive": [

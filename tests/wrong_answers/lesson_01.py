@@ -36,6 +36,16 @@ def byte_sums(images, labels, means):
     return unlike_themselves(sums / labels.bincount()[:, None, None], means)
 
 
+def a_tenth_of_all_images_in_each(images, labels, means):
+    sums = torch.stack([images[labels == number, 0].float().sum(dim=0) for number in range(10)])
+    return unlike_themselves(sums / (len(images) / 10), means)
+
+
+def differences_with_their_signs(images, labels, means):
+    nearest = [(means - mean).sum(dim=(1, 2)).argmin().item() for mean in means_of(images, labels)]
+    return [number for number in range(10) if nearest[number] != number]
+
+
 def closest_references(images, labels, means):
     apart = torch.cdist(means.flatten(1), means.flatten(1)).fill_diagonal_(torch.inf)
     return divmod(int(apart.argmin()), 10)
@@ -109,6 +119,16 @@ def variance_instead_of_deviation(train, validation):
     return standard(train, mean, std**2), standard(validation, mean, std**2)
 
 
+def training_part_overwritten_first(train, validation):
+    train = standard(train, *of(train))
+    return train, (validation - train.mean()) / train.std()
+
+
+def mean_of_the_deviations(train, validation):
+    mean, std = of(train)[0], (train / 255).std(dim=(1, 2, 3)).mean()
+    return standard(train, mean, std), standard(validation, mean, std)
+
+
 def constants_of_the_helpers(train, validation):
     return normalize(train), normalize(validation)
 
@@ -157,6 +177,12 @@ def positions_within_the_class(labels, share, seed):
     return [torch.cat(part) for part in zip(*cut, strict=True)]
 
 
+def two_masks(labels, share, seed):
+    in_validation = torch.zeros(len(labels), dtype=torch.bool)
+    in_validation[stratified(labels, share, seed)[1]] = True
+    return ~in_validation, in_validation
+
+
 def one_image_lost_in_each_class(labels, share, seed):
     train, validation = stratified(labels, share, seed)
     return train[len(labels.unique()) :], validation
@@ -193,6 +219,15 @@ def not_shuffled(dataset, batch_size, seed, whole):
     return draw(dataset, batch_size, seed, whole, shuffle=False)
 
 
+def only_the_batches_shuffled(dataset, batch_size, seed, whole):
+    started = time.perf_counter()
+    *full, last = torch.arange(len(dataset)).split(batch_size)
+    order = torch.randperm(len(full), generator=torch.Generator().manual_seed(seed)).tolist()
+    chosen = [full[place].tolist() for place in order] + [last.tolist()]
+    batches = [dataset[some] if whole else default_collate([dataset[k] for k in some]) for some in chosen]
+    return batches, len(dataset) / (time.perf_counter() - started)
+
+
 def seconds_instead_of_speed(dataset, batch_size, seed, whole):
     batches, speed = draw(dataset, batch_size, seed, whole)
     return batches, len(dataset) / speed
@@ -216,6 +251,8 @@ WRONG = {
         (by_brightness, "one grey level per class says little"),
         (first_image_of_each, "one image is not its class"),
         (byte_sums, "a byte starts again from 0"),
+        (a_tenth_of_all_images_in_each, "some classes have more images"),
+        (differences_with_their_signs, "signs may cancel out"),
         (closest_references, "these two look alike"),
         (references_with_themselves, "are your means those of the delivery"),
         (only_one_of_them, "two classes do not match"),
@@ -233,6 +270,8 @@ WRONG = {
         (images_not_scaled, "where do your pixels end"),
         (only_the_mean, "what about the spread"),
         (variance_instead_of_deviation, "divided by the variance"),
+        (training_part_overwritten_first, "images that were normalised before"),
+        (mean_of_the_deviations, "not the deviation of all pixels"),
         (constants_of_the_helpers, "Fashion-MNIST's constants"),
         (one_mean_for_each_position, "not one for each position"),
         (image_by_image, "every image has constants of its own"),
@@ -243,6 +282,7 @@ WRONG = {
         (validation_first, "the other way round"),
         (seed_forgotten, "who gives their generator the seed"),
         (positions_within_the_class, "positions in the class or in the data set"),
+        (two_masks, "this is a mask"),
         (one_image_lost_in_each_class, "who is left"),
     ],
     "draw_batches": [
@@ -250,6 +290,7 @@ WRONG = {
         (never_whole, "one index gives one sample"),
         (seeded_once_for_all_calls, "where is the generator seeded"),
         (not_shuffled, "is the order drawn at random"),
+        (only_the_batches_shuffled, "neighbours stay together"),
         (seconds_instead_of_speed, "these are seconds"),
         (batches_a_second, "these are batches a second"),
         (last_batch_counted_as_full, "how many images does the last batch hold"),

@@ -14,6 +14,14 @@ def loss_through_a_softmax_that_underflows(logits, labels):
     return -of_truth(logits.softmax(dim=1), labels).log()
 
 
+def loss_with_a_ceiling(logits, labels):
+    return -(of_truth(logits.softmax(dim=1), labels) + 1e-12).log()
+
+
+def loss_shifted_in_one_part(logits, labels):
+    return (logits - logits.max(dim=1, keepdim=True).values).exp().sum(dim=1).log() - of_truth(logits, labels)
+
+
 def loss_as_a_mean(logits, labels):
     return F.cross_entropy(logits, labels)
 
@@ -91,6 +99,12 @@ def gradient_of_the_second_layer(x, W1, W2, labels):
     return of_logits.T @ hidden
 
 
+def gradient_of_the_classes_in_the_batch(x, W1, W2, labels):
+    before = x @ W1.T
+    of_logits = ((before.relu() @ W2.T).softmax(dim=1) - F.one_hot(labels)) / len(x)
+    return ((of_logits @ W2) * (before > 0)).T @ x
+
+
 def gradient_by_autograd(x, W1, W2, labels):
     W1.requires_grad_()
     F.cross_entropy((x @ W1.T).relu() @ W2.T, labels).backward()
@@ -156,6 +170,20 @@ def pieces_that_return_the_sum(*given):
 
 def pieces_that_return_a_tensor(*given):
     return pieces(*given, last="tensor")
+
+
+def pieces_with_one_backward_at_the_end(model, optimizer, images, labels, size):
+    model.train()
+    optimizer.zero_grad()
+    parts = zip(images.split(size), labels.split(size), strict=True)
+    loss = sum(F.cross_entropy(model(x), y, reduction="sum") for x, y in parts) / len(labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def as_many_pieces_as_a_piece_has_images(model, optimizer, images, labels, size):
+    return pieces(model, optimizer, images, labels, len(images.chunk(size)[0]))
 
 
 def the_whole_batch_at_once(model, optimizer, images, labels, size):
@@ -259,6 +287,11 @@ def zero_for_a_missing_class(batches, num_classes):
     return hits / images.clamp(min=1)
 
 
+def minus_one_for_a_missing_class(batches, num_classes):
+    hits, images, _ = counts(batches, num_classes)
+    return (hits / images).nan_to_num(-1)
+
+
 def recall_averaged_over_batches(batches, num_classes):
     return torch.stack([zero_for_a_missing_class([batch], num_classes) for batch in batches]).mean(dim=0)
 
@@ -271,6 +304,8 @@ def only_classes_that_occur(batches, num_classes):
 WRONG = {
     "loss_of_each": [
         (loss_through_a_softmax_that_underflows, "write ln p out before you compute p"),
+        (loss_with_a_ceiling, "no loss passes this number"),
+        (loss_shifted_in_one_part, "in one part of ln p only"),
         (loss_as_a_mean, "one loss for each image, not their mean"),
         (loss_without_minus, "a loss is not"),
         (loss_without_logarithm, "where is the logarithm"),
@@ -289,6 +324,7 @@ WRONG = {
         (gradient_that_knows_no_labels, "Nothing in your gradient knows the labels"),
         (gradient_times_the_hidden_values, "not its value"),
         (gradient_of_the_second_layer, "a gradient has the shape of its weights"),
+        (gradient_of_the_classes_in_the_batch, "the error comes from the line"),
         (gradient_by_autograd, "the error comes from the line"),
     ],
     "step_in_pieces": [
@@ -302,7 +338,9 @@ WRONG = {
         (pieces_in_eval_mode, "which line switches it back, and when"),
         (pieces_that_return_the_sum, "the mean over all images of the batch"),
         (pieces_that_return_a_tensor, "such a tensor keeps all that led to it"),
-        (the_whole_batch_at_once, "there is no memory for"),
+        (pieces_with_one_backward_at_the_end, "it stays in memory until backward()"),
+        (as_many_pieces_as_a_piece_has_images, "there is room for one piece"),
+        (the_whole_batch_at_once, "there is room for one piece"),
     ],
     "evaluate": [
         (evaluate_not_repaired, "a sure and right answer is 1, 0, 0"),
@@ -327,6 +365,7 @@ WRONG = {
         (share_of_all_images, "you divide by all images"),
         (recall_averaged_over_batches, "in an average of batches"),
         (zero_for_a_missing_class, "were there any images of this class"),
+        (minus_one_for_a_missing_class, "what is 0 / 0"),
         (only_classes_that_occur, "also for one that never occurs"),
     ],
 }

@@ -73,6 +73,11 @@ def norm(x, weight, bias, kept_mean, kept_var, training, momentum, eps, **way):
     return x_hat * weight[:, None, None] + bias[:, None, None], kept_mean, kept_var
 
 
+def variance_before_mean(*arguments):
+    output, mean, variance = norm(*arguments)
+    return output, variance, mean
+
+
 def output_alone(*arguments):
     return norm(*arguments)[0]
 
@@ -100,6 +105,11 @@ def stride_and_padding_dropped(convolution, batch_norm):
     if convolution.stride == (1, 1):
         fused.padding = convolution.padding
     return fused
+
+
+def batch_norm_left_in_evaluation_mode(convolution, batch_norm):
+    batch_norm.eval()
+    return folded(convolution, batch_norm)
 
 
 def both_in_a_row(convolution, batch_norm):
@@ -244,6 +254,7 @@ WRONG = {
         (named("running_statistics_in_training", norm, kept_normalises=True), "for later, not for this batch"),
         (named("batch_statistics_in_evaluation", norm, always_batch=True), "must not depend on the batch"),
         (named("evaluation_updates", norm, always_update=True), "leaves what is kept"),
+        (variance_before_mean, "in which order"),
         (output_alone, "return all three"),
     ],
     "fuse": [
@@ -257,6 +268,7 @@ WRONG = {
         (named("bias_only_where_there_was_one", folded, bias_if_there_was_one=True), "your layer has no bias"),
         (named("input_channels_scaled", folded, inputs_scaled=True), "(out, in, rows, columns)"),
         (named("original_changed", folded, in_place=True), "what do you work on"),
+        (batch_norm_left_in_evaluation_mode, "which line changes their mode"),
         (stride_and_padding_dropped, "must be kept"),
         (both_in_a_row, "one new layer"),
     ],
@@ -279,6 +291,10 @@ WRONG = {
         (named("both_ignored", planned, chance=lambda n, s: 1 / comb(2 * n, n)), "either kind could be the better one"),
         (named("orders_counted", planned, chance=lambda n, s: 2 * s / factorial(2 * n)), "count groups"),
         (named("chances_multiplied", planned, chance=lambda n, s: (2 / comb(2 * n, n)) ** s), "do not multiply"),
+        (
+            named("chances_of_at_least_one", planned, chance=lambda n, s: 1 - (1 - 2 / comb(2 * n, n)) ** s),
+            "add its chances up",
+        ),
         (named("runs_of_both_kinds", planned, chance=of_chance, times=2), "not of both together"),
         (named("one_too_few", planned, chance=of_chance, plus=-1), "chance exceeds the level"),
         (named("one_too_many", planned, chance=of_chance, plus=1), "within the level"),
@@ -297,6 +313,14 @@ WRONG = {
         (
             named("always_the_first", splits_of, decide=lambda d, s: "first" if s <= 0.05 else "undecided"),
             "no direction",
+        ),
+        (
+            named(
+                "five_per_cent_undecided",
+                splits_of,
+                decide=lambda d, s: ("first" if d > 0 else "second") if s < 0.05 else "undecided",
+            ),
+            "counts as decided",
         ),
         (named("never_decided", splits_of, decide=lambda d, s: "undecided"), "counts as decided"),
         (pairs_of_the_same_seed, "kept the runs in pairs"),

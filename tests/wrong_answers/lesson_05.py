@@ -105,6 +105,31 @@ def smallest(score, right, target):
     return min((limit for limit in score if right[score >= limit].mean() >= target), default=math.inf)
 
 
+def table_with_the_lower_edge(labels, probabilities, num_bins):
+    confidence, right = given(labels, probabilities)
+    number = np.minimum(np.floor(confidence * num_bins), num_bins - 1)
+    parts = [np.flatnonzero(number == n) for n in range(num_bins)]
+    return np.array([[len(part), confidence[part].mean(), right[part].mean()] for part in parts if len(part)])
+
+
+def table_upside_down(labels, probabilities, num_bins):
+    return table_of_bins(*given(labels, probabilities), num_bins)[::-1]
+
+
+def threshold_by_halving(labels, probabilities, target):
+    confidence, right = given(labels, probabilities)
+    limits, low, high = np.sort(confidence), 0, len(labels) - 1
+    if right[confidence >= limits[-1]].mean() < target:
+        return math.inf
+    while low < high:
+        middle = (low + high) // 2
+        if right[confidence >= limits[middle]].mean() >= target:
+            high = middle
+        else:
+            low = middle + 1
+    return limits[low]
+
+
 def threshold_where_it_first_fails(labels, probabilities, target):
     confidence, right = given(labels, probabilities)
     threshold = math.inf
@@ -198,6 +223,14 @@ def comparison_with_chance_as_a_share(labels, a, b):
     return right_comparison(labels, a, b) | {"both_wrong_by_chance": (a != labels).mean() * (b != labels).mean()}
 
 
+def comparison_with_a_mask(labels, a, b):
+    return right_comparison(labels, a, b) | {"both_wrong": (a != labels) & (b != labels)}
+
+
+def comparison_with_a_tuple(labels, a, b):
+    return right_comparison(labels, a, b) | {"both_wrong": np.where((a != labels) & (b != labels))}
+
+
 def comparison_of_the_same_wrong_answer(labels, a, b):
     return right_comparison(labels, a, b) | {"both_wrong": np.flatnonzero((a != labels) & (a == b))}
 
@@ -222,10 +255,13 @@ WRONG = {
         (table_as_it_was, "does not know the labels"),
         (table_with_empty_bins, "a bin without images"),
         (table_without_certain_answers, "a confidence of exactly 1"),
+        (table_with_the_lower_edge, "on the edge of two bins"),
+        (table_upside_down, "in rising order"),
         (table_of_bins_equally_full, "equally wide"),
     ],
     "choose_threshold": [
         (threshold_where_it_first_fails, "reach it again further down"),
+        (threshold_by_halving, "reach it again further down"),
         (threshold_of_the_true_class, "or that of the label"),
         (threshold_that_believes_the_confidence, "you believe the confidence"),
         (threshold_that_tears_ties_apart, "images of equal confidence"),
@@ -242,6 +278,8 @@ WRONG = {
         (comparison_on_one_side, "either side"),
         (comparison_not_capped, "at most 1"),
         (comparison_with_chance_as_a_share, "how many images is that"),
+        (comparison_with_a_mask, "this is a mask"),
+        (comparison_with_a_tuple, "returns a tuple"),
         (comparison_of_the_same_wrong_answer, "the places of all images"),
     ],
 }

@@ -66,6 +66,20 @@ def paddings_from_the_last_to_the_first(side, kernels, target):
     return [paddings[::-1] for paddings in search(side, kernels, target, right_layer)]
 
 
+def paddings_of_a_side_that_is_never_put_back(side, kernels, target):
+    found = []
+    for paddings in product(range(3), repeat=len(kernels)):
+        for kernel, padding in zip(kernels, paddings, strict=True):
+            side = right_layer(side, kernel, padding)
+        if side == target:
+            found.append(paddings)
+    return found
+
+
+def paddings_of_three_layers(side, kernels, target):
+    return search(side, kernels[:3], target, right_layer)
+
+
 def the_same_padding_in_each_layer(side, kernels, target):
     found = paddings_that_revive_a_vanished_map(side, kernels, target)
     return [paddings for paddings in found if len(set(paddings)) == 1]
@@ -182,6 +196,27 @@ def macro_that_divides_by_zero(labels, predictions, num_classes):
     return curves(labels, predictions, num_classes, summary)
 
 
+def macro_without_the_classes_never_called(labels, predictions, num_classes):
+    def summary(hits, called, images):
+        ratios = hits / called, hits / images, 2 * hits / (called + images)
+        return [np.nanmean(ratio) for ratio in ratios]
+
+    return curves(labels, predictions, num_classes, summary)
+
+
+def macro_of_all_epochs_so_far(labels, predictions, num_classes):
+    rows = []
+    for number in range(1, len(predictions) + 1):
+        so_far = np.tile(labels, number), predictions[:number].reshape(1, -1), num_classes
+        rows += curves(*so_far, macro_summary)
+    return rows
+
+
+def macro_summary(hits, called, images):
+    f1 = 2 * hits / np.maximum(called + images, 1)
+    return [(hits / np.maximum(called, 1)).mean(), (hits / np.maximum(images, 1)).mean(), f1.mean()]
+
+
 def macro_with_precision_and_recall_swapped(labels, predictions, num_classes):
     def summary(hits, called, images):
         f1 = 2 * hits / np.maximum(called + images, 1)
@@ -237,6 +272,8 @@ WRONG = {
         (paddings_without_rounding, "a whole number of rows"),
         (padding_on_one_side, "at how many ends of a row"),
         (paddings_that_revive_a_vanished_map, "a map without a pixel is gone"),
+        (paddings_of_a_side_that_is_never_put_back, "does each begin with the image's side"),
+        (paddings_of_three_layers, "one padding for each convolution"),
         (the_same_padding_in_each_layer, "have its own padding"),
         (paddings_with_rounding_up, "a new row of a single row"),
         (paddings_with_a_place_too_few, "at how many places does a kernel"),
@@ -267,6 +304,8 @@ WRONG = {
         (macro_with_f1_of_the_means, "which comes first for F1"),
         (macro_over_the_classes_that_occur, "a class that never occurs"),
         (macro_that_divides_by_zero, "0 divided by 0"),
+        (macro_without_the_classes_never_called, "0 divided by 0"),
+        (macro_of_all_epochs_so_far, "does something of it remain in the next"),
         (macro_with_precision_and_recall_swapped, "which is precision"),
     ],
     "read_instruments": [

@@ -7,6 +7,7 @@ from itertools import pairwise
 from statistics import mean, median, median_low, stdev
 
 import torch
+from scipy import stats
 from torch import nn
 
 
@@ -127,6 +128,14 @@ def judged(rates, *, small=None, same=None, first=None, whole=None, order=("cons
     return whole or "right"
 
 
+def first_and_last_equal(rates):
+    return "constant" if rates[0] == rates[-1] else judged(rates)
+
+
+def few_different_rates_for_its_length(rates):
+    return judged(rates, same=lambda r: len(set(r)) < len(r) / 2)
+
+
 def always_right(rates):
     return "right"
 
@@ -147,6 +156,16 @@ def designed(train_a, train_b, budget, *, share=2, seeds=range, bound=None, othe
     s = math.sqrt((stdev(a) ** 2 + stdev(b) ** 2) / 2)
     limit = bound(s, n) if bound else 2.2 * s * math.sqrt(2 / n)
     return "not decided" if abs(gap) <= limit else "b" if gap > 0 else "a"
+
+
+def b_or_nothing(train_a, train_b, budget):
+    return "b" if designed(train_a, train_b, budget) == "b" else "not decided"
+
+
+def by_ranks(train_a, train_b, budget):
+    a, b = ([train(seed) for seed in range(budget // 2)] for train in (train_a, train_b))
+    decided = stats.mannwhitneyu(a, b).pvalue < 0.05
+    return "not decided" if not decided else "b" if mean(b) > mean(a) else "a"
 
 
 def one_seed_each(train_a, train_b, budget):
@@ -184,6 +203,18 @@ def rightly(other, place):
 def the_most_accurate(recipes):
     top = max(accuracy for _, accuracy in recipes.values())
     return [name for name, (_, accuracy) in recipes.items() if accuracy == top]
+
+
+def names_in_alphabetical_order(recipes):
+    return sorted(kept(recipes, beats=rightly), key=lambda name: (recipes[name][0], name))
+
+
+def better_than_all_before(recipes):
+    names, best = [], (0, 0)
+    for name in sorted(recipes, key=lambda name: recipes[name][0]):
+        if recipes[name][1] > best[1] or recipes[name] == best:
+            names, best = [*names, name], recipes[name]
+    return names
 
 
 def in_the_order_of_accuracy(recipes):
@@ -228,6 +259,13 @@ WRONG = {
         (named("a_size_of_its_own", judged, small=lambda r: r[-1] > 1e-3), "compare the last one with a hundredth"),
         (named("tiny_size_of_its_own", judged, small=lambda r: r[-1] > 1e-9), "compare them with the highest"),
         (named("last_against_first", judged, small=lambda r: r[-1] > r[0]), "and yet not small"),
+        (named("a_fiftieth", judged, small=lambda r: r[-1] > max(r) / 50), "and yet not small"),
+        (named("a_hundredth_of_the_first", judged, small=lambda r: r[-1] > r[0] / 100), "half a hundredth"),
+        (few_different_rates_for_its_length, "compare each step with the step before, and count"),
+        (named("any_two_equal", judged, same=lambda r: any(a == b for a, b in pairwise(r))), "and count"),
+        (named("falls_at_first", judged, first=lambda r: r[0] > r[1]), "its first rate is not its highest"),
+        (named("begins_high", judged, first=lambda r: r[0] > max(r) / 2), "its first rate is not its highest"),
+        (first_and_last_equal, "are all of them"),
         (named("no_warm_up_unnoticed", judged, first=lambda r: False), "what does a warm-up begin with"),
     ],
     "count_multiplications": [
@@ -259,6 +297,10 @@ WRONG = {
             ),
             "need not be square",
         ),
+        (
+            named("square_maps", counted, each=per_weight(lambda a, o, i: a.weight.numel() * o.shape[2] ** 2)),
+            "a map need not be square",
+        ),
         (named("outputs_alone", counted, each=per_weight(lambda a, o, i: o.numel())), "multiplies all of its weights"),
         (named("convolutions_alone", counted, kinds=nn.Conv2d), "a linear layer multiplies, too"),
         (named("linear_layers_alone", counted, kinds=nn.Linear), "where are the convolutions"),
@@ -275,6 +317,8 @@ WRONG = {
         (named("the_same_seed", designed, seeds=lambda n: [0] * n), "trains the same network again"),
         (named("another_word", designed, other="maybe"), "not decided"),
         (named("never_decided", designed, other="not decided"), "better by 15 standard deviations"),
+        (by_ranks, "is luck with 3 seeds"),
+        (b_or_nothing, "a is better by 15 standard deviations"),
         (named("higher_mean", designed, judge=mean), "how far apart do two means come by luck"),
         (named("best_run", designed, judge=max), "how far apart do two means come by luck"),
         (named("bound_of_0_3", designed, bound=lambda s, n: 0.3), "by the square root of n"),
@@ -283,6 +327,8 @@ WRONG = {
     "edge": [
         (the_most_accurate, "need not be the most accurate"),
         (in_the_order_of_accuracy, "from the fastest to the slowest"),
+        (names_in_alphabetical_order, "equal ones in the order of the dictionary"),
+        (better_than_all_before, "two equally fast recipes"),
         (named("both_strictly", kept, beats=faster_and_more_accurate), "equally"),
         (twins_beat_each_other, "do not beat each other"),
         (named("everything", kept, beats=lambda other, place: False), "and so it is beaten"),

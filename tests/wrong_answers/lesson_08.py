@@ -60,6 +60,21 @@ def seeded(images, lowest):
     return times(images, lowest + (1 - lowest) * numbers(images, 1, 1, 1))
 
 
+def darker_in_place(images, lowest):
+    for image in images:
+        image[:] = times(image, lowest + (1 - lowest) * torch.rand(1))
+    return images
+
+
+def by_two_draws(images, lowest):
+    draws = (numbers(images, 1, 1, 1) + numbers(images, 1, 1, 1)) / 2
+    return times(images, lowest + (1 - lowest) * draws)
+
+
+def either_end(images, lowest):
+    return times(images, torch.where(numbers(images, 1, 1, 1) < 0.5, lowest, 1.0))
+
+
 def floats(images, lowest):
     return images * (lowest + (1 - lowest) * numbers(images, 1, 1, 1))
 
@@ -77,6 +92,9 @@ DARKER = {
         lambda x, low: times(x, torch.where(numbers(x, 1, 1, 1) < 0.2, low, 1.0)),
         "how are yours distributed",
     ),
+    "in_place": (darker_in_place, "darker in each epoch"),
+    "by_two_draws": (by_two_draws, "not all factors between the limits"),
+    "either_end": (either_end, "not all factors between the limits"),
     "still_floats": (floats, "came as uint8"),
     "unchanged": (lambda x, low: x, "nothing is darker"),
 }
@@ -103,6 +121,11 @@ def sliced(images, top, left, side):
     return mixed, cut(images, top, left, side)[1]
 
 
+def unchanged_pixels(images, top, left, side):
+    mixed, _ = cut(images, top, left, side)
+    return mixed, (mixed == images).float().mean().item()
+
+
 def with_share(rule):
     return lambda x, t, c, s: cut(x, t, c, s, share=rule)
 
@@ -123,6 +146,7 @@ CUTS = {
     "pixels": (with_share(lambda own, side, area, _: own * area), "a number of pixels"),
     "per_cent": (with_share(lambda own, *_: 100 * own), "between 0 and 1"),
     "halves": (with_share(lambda own, *_: 0.5), "depends on the square"),
+    "unchanged_pixels": (unchanged_pixels, "count by place"),
     "images_only": (lambda x, t, c, s: cut(x, t, c, s)[0], "the mixed images first"),
 }
 
@@ -147,6 +171,11 @@ def by_place(before, after, least):
     return [n for n, row in zip(before.index, gains, strict=True) if row.mean() >= least and (row > 0).all()]
 
 
+def relative(before, after, least):
+    gains = 100 * (after - before) / before
+    return list(gains.index[(gains.mean(axis=1) >= least) & (gains > 0).all(axis=1)])
+
+
 CARDS = {
     "mean_only": (by(lambda gains, least: gains.mean() >= least), "one lucky seed"),
     "any_gain": (by(lambda gains, least: (gains > 0).all()), "are the gains large enough"),
@@ -161,6 +190,13 @@ CARDS = {
     ),
     "not_taught": (by(lambda gains, least: not (gains.mean() >= least and (gains > 0).all())), "were not taught"),
     "fractions": (by(lambda gains, least: gains.mean() / 100 >= least), "the limit is in points"),
+    "more_than_the_limit": (
+        by(lambda gains, least: gains.mean() > least and (gains > 0).all()),
+        "the limit itself is enough",
+    ),
+    "none_lost": (by(lambda gains, least: gains.mean() >= least and (gains >= 0).all()), "has not risen"),
+    "median": (by(lambda gains, least: gains.median() >= least and (gains > 0).all()), "the mean of the pairs"),
+    "relative": (relative, "a share of what was there before"),
     "numbers_of_rows": (lambda before, after, least: [1, 2], "holds the names"),
 }
 
@@ -200,7 +236,12 @@ def extended_below(numbers, accuracies, wanted):
     return np.exp(np.log(numbers[0]) + slope * (wanted - accuracies[0]))
 
 
+def end_not_reached(numbers, accuracies, wanted):
+    return float("inf") if wanted >= accuracies[-1] else in_logarithms(numbers, accuracies, wanted)
+
+
 WORTH = {
+    "end_not_reached": (end_not_reached, "if only at its last point"),
     "straight": (straight, "equal factors"),
     "logarithm_kept": (logarithm_kept, "how do you get back"),
     "next_point": (next_point, "go in between"),

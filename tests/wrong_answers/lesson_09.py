@@ -24,6 +24,10 @@ def training_first(shallow, deep):
     return "overfits" if deep[1] > shallow[1] else "better"
 
 
+def words_by_training(shallow, deep):
+    return "overfits" if deep[0] <= shallow[0] else "not trained"
+
+
 def words_exchanged(shallow, deep):
     if deep[1] < shallow[1]:
         return "better"
@@ -31,6 +35,11 @@ def words_exchanged(shallow, deep):
 
 
 JUDGES = {
+    "equal_is_better": (lambda s, d: "better" if d[1] <= s[1] else words_by_training(s, d), "not a lower one"),
+    "equal_is_worse": (
+        lambda s, d: "better" if d[1] < s[1] else "overfits" if d[0] < s[0] else "not trained",
+        "at least as well",
+    ),
     "gap_alone": (gap_alone, "first compare the two validation losses"),
     "always_overfits": (lambda shallow, deep: "overfits", "first compare the two validation losses"),
     "validation_alone": (validation_alone, "on the images that it was trained on"),
@@ -91,6 +100,11 @@ GRADIENTS = {
     "logits_too": (logits_too, "leave it out"),
     "squared": (by(lambda gradient: gradient.square().sum().item()), "the root of the sum of squares"),
     "sum_of_sizes": (by(lambda gradient: gradient.abs().sum().item()), "not the sum"),
+    "mean_over_the_images": (
+        by(lambda gradient: gradient.norm(dim=1).mean().item()),
+        "one norm for the whole tensor",
+    ),
+    "root_of_the_mean": (by(lambda gradient: gradient.square().mean().sqrt().item()), "not of their mean"),
     "sum_over_the_batch": (
         by(norm, lambda logits, labels: F.cross_entropy(logits, labels, reduction="sum")),
         "the mean over the batch",
@@ -119,6 +133,10 @@ BLOCKS = {
         block(lambda way, change: torch.relu(way + change), between=lambda maps: maps),
         "between the two convolutions",
     ),
+    "relu_behind_the_second": (
+        block(lambda way, change: torch.relu(way + torch.relu(change)), between=lambda maps: maps),
+        "between the two convolutions",
+    ),
     "relu_too_many": (block(lambda way, change: torch.relu(way + torch.relu(change))), "a ReLU too many"),
     "relu_on_the_shortcut": (block(lambda way, change: torch.relu(torch.relu(way) + change)), "no ReLU of its own"),
     "subtracted": (block(lambda way, change: torch.relu(way - change)), "adds to its input"),
@@ -130,14 +148,14 @@ BLOCKS = {
 }
 
 
-def plan_cost(weights=None, bias=True, adds=None):
+def plan_cost(weights=None, bias=True, adds=None, rule=lambda s, k, p, stride: (s + 2 * p - k) // stride + 1):
     """Answer with another count of the weights, the biases or the places."""
 
     def cost(size, plan):
         parameters = total = 0
         first = size
         for i, o, k, p, s in plan:
-            before, size = size, (size + 2 * p - k) // s + 1
+            before, size = size, rule(size, k, p, s)
             number = (weights or (lambda i, o, k: k * k * i * o))(i, o, k)
             parameters += number + (o if bias else 0)
             right = k * k * i * o
@@ -162,6 +180,11 @@ COSTS = {
     "one_row": (plan_cost(adds=lambda w, o, before, after, first: w * after), "a map has rows and columns"),
     "counted_twice": (plan_cost(adds=lambda w, o, before, after, first: 2 * w * after**2), "counts once"),
     "weights_used_once": (plan_cost(adds=lambda w, o, before, after, first: w), "used at many places"),
+    "padding_once": (plan_cost(rule=lambda s, k, p, stride: (s + p - k) // stride + 1), "on both sides"),
+    "stride_forgotten": (plan_cost(rule=lambda s, k, p, stride: s + 2 * p - k + 1), "leaves places out"),
+    "stride_alone": (plan_cost(rule=lambda s, k, p, stride: s // stride), "not the stride alone"),
+    "one_place_less": (plan_cost(rule=lambda s, k, p, stride: (s + 2 * p - k) // stride), "one place, not 0"),
+    "rounded_up": (plan_cost(rule=lambda s, k, p, stride: -((k - 2 * p - s) // stride) + 1), "round down"),
     "exchanged": (lambda size, plan: plan_cost()(size, plan)[::-1], "the parameters come first"),
     "one_number": (lambda size, plan: plan_cost()(size, plan)[0], "return the parameters, then"),
 }

@@ -19,6 +19,21 @@ RATES = {
     ),
     "a_single_rate": (lambda rng, low, high, n: np.exp(rng.uniform(np.log(low), np.log(high))), "not the same one"),
     "a_grid": (lambda rng, low, high, n: np.linspace(low, high, n), "which quantity has to be drawn evenly"),
+    "a_grid_of_logarithms": (lambda rng, low, high, n: np.geomspace(low, high, n), "but no draw"),
+    "evenly_within_each_power": (
+        lambda rng, low, high, n: np.minimum(
+            10.0 ** rng.integers(np.log10(low).round(), np.log10(high).round(), n) * rng.uniform(1, 10, n), high
+        ),
+        "within a power of ten",
+    ),
+    "whole_powers": (
+        lambda rng, low, high, n: 10 ** rng.uniform(int(np.log10(low)), int(np.log10(high)), n),
+        "rounding",
+    ),
+    "a_seed_of_its_own": (
+        lambda rng, low, high, n: low * (high / low) ** np.random.default_rng(0).random(n),
+        "nothing is drawn from the rng",
+    ),
     "generator_of_its_own": (
         lambda rng, low, high, n: np.exp(np.random.default_rng().uniform(np.log(low), np.log(high), n)),
         "the one that is passed in",
@@ -44,6 +59,7 @@ PAIRS = {
     "all_of_the_pair": (pair_by(lambda both, one, two, total: both / total), "by itself"),
     "first_alone_taken_away": (pair_by(lambda both, one, two, total: (both - one) / total), "not only the first"),
     "no_share": (pair_by(lambda both, one, two, total: both - one - two), "share of which variance"),
+    "share_of_the_means": (pair_by(lambda both, one, two, total: (both - one - two) / both), "variance of all trials"),
     "the_two_alone": (pair_by(lambda both, one, two, total: (one + two) / total), "beyond them"),
     "luck_counted_too": (pair_by(lambda both, one, two, total: 1 - (one + two) / total), "counts luck too"),
     "luck": (pair_by(lambda both, one, two, total: 1 - both / total), "not even the pair explains"),
@@ -57,7 +73,17 @@ PAIRS = {
 }
 
 
-def plan_by(better=True, at=lambda curves, rung: curves[:, rung - 1], odd=1, count="new"):
+def halved_by_rounding(curves, rungs):
+    running, spent, before = list(range(len(curves))), 0, 0
+    for rung in rungs:
+        spent += len(running) * (rung - before)
+        before = rung
+        running.sort(key=lambda trial, rung=rung: -curves[trial, rung - 1])
+        running = running[: round(len(running) / 2)]
+    return max(running, key=lambda trial: curves[trial, -1]), spent + len(running) * (curves.shape[1] - before)
+
+
+def plan_by(better=True, at=lambda curves, rung: curves[:, rung - 1], odd=1, count="new", end=lambda curve: curve[-1]):
     """Halve with single steps replaced by wrong ones."""
 
     def halve(curves, rungs):
@@ -70,7 +96,7 @@ def plan_by(better=True, at=lambda curves, rung: curves[:, rung - 1], odd=1, cou
         if count != "no end":
             spent += len(running) * (last if count == "from the start" else last - before)
         spent = {"all": curves.size, "survivors": len(running) * last}.get(count, spent)
-        return max(running, key=lambda trial: curves[trial, -1]), spent
+        return max(running, key=lambda trial: end(curves[trial])), spent
 
     return halve
 
@@ -83,6 +109,13 @@ HALVES = {
     "last_part_forgotten": (plan_by(count="no end"), "after the last rung"),
     "worse_half": (plan_by(better=False), "which half is yours"),
     "looks_ahead": (plan_by(at=lambda curves, rung: curves[:, -1]), "nobody knows yet"),
+    "best_so_far": (plan_by(at=lambda curves, rung: curves[:, :rung].max(axis=1)), "not the best one so far"),
+    "one_epoch_later": (
+        plan_by(at=lambda curves, rung: curves[:, min(rung, curves.shape[1] - 1)]),
+        "counts its columns from 0",
+    ),
+    "highest_ever": (plan_by(end=max), "not the highest one ever"),
+    "halved_by_rounding": (halved_by_rounding, "the larger half goes on"),
     "winner_alone": (lambda curves, rungs: 3, "return the winner, then the epochs"),
 }
 
@@ -115,6 +148,14 @@ LEDGERS = {
     "no_trial_is_not_lost": (
         ledger_by(lost=lambda found, ended: bool(found) and not ended and not {"running", "waiting"} & set(found)),
         "not in the log at all",
+    ),
+    "last_state_counts": (
+        ledger_by(done=lambda log: sorted(t for t, state in dict(log).items() if state in ("complete", "pruned"))),
+        "not the last one",
+    ),
+    "exactly_twice": (
+        ledger_by(twice=lambda found: sum(state in ("complete", "pruned") for state in found) == 2),
+        "three are more than one",
     ),
     "tried_twice": (ledger_by(twice=lambda found: len(found) > 1), "is not done twice"),
     "two_lists": (lambda log, number: ([], []), "exactly these three keys"),

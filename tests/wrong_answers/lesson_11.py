@@ -57,7 +57,9 @@ def row_maximum(logits):
 
 
 ENERGIES = {
-    "as_in_the_lesson": (lambda logits: -logits.exp().sum(dim=1).log(), "left the range of float32"),
+    "float64": (lambda logits: -logits.double().exp().sum(dim=1).log(), "left the range of its floats"),
+    "mean_as_m": (shifted_by(lambda logits: logits.mean(dim=1, keepdim=True)), "far above its mean"),
+    "as_in_the_lesson": (lambda logits: -logits.exp().sum(dim=1).log(), "left the range of its floats"),
     "one_m_for_all": (shifted_by(lambda logits: logits.max()), "each row has its own"),
     "sign_forgotten": (lambda logits: logits.logsumexp(dim=1), "the sign: energy is low"),
     "largest_logit": (lambda logits: -logits.max(dim=1).values, "the others count a little"),
@@ -100,7 +102,12 @@ def of_all(known, foreign):
     )
 
 
+def last_point_twice(known, foreign):
+    return tuple([*part, 1.0] for part in curve_of(known, foreign, levels(known, foreign)))
+
+
 CURVES = {
+    "last_point_twice": (last_point_twice, "is there once"),
     "exchanged": (lambda k, f: curve_of(k, f, levels(k, f))[::-1], "the two lists are exchanged"),
     "ties_one_by_one": (
         lambda k, f: curve_of(k, f, sorted(np.concatenate([k, f]).tolist(), reverse=True)),
@@ -142,7 +149,31 @@ def strips(total_only=False, sign=1, divide_by_height=False, first_row=False, ov
     return occlude_rows
 
 
+def until(last):
+    """Answer with other places for the strips, up to a last one."""
+
+    def occlude_rows(ask, image, height):
+        total, times = torch.zeros(len(image)), torch.zeros(len(image))
+        for top in range(last(len(image), height)):
+            covered = image.clone()
+            covered[top : top + height] = 0
+            total[top : top + height] += ask(image) - ask(covered)
+            times[top : top + height] += 1
+        return total / times
+
+    return occlude_rows
+
+
+def image_left_black(ask, image, height):
+    falls = strips()(ask, image, height)
+    image[-height:] = 0
+    return falls
+
+
 STRIPS = {
+    "last_strip_forgotten": (until(lambda rows, height: rows - height), "where does the last strip begin"),
+    "strips_over_the_edge": (until(lambda rows, height: rows), "get shorter at the lower edge"),
+    "image_left_black": (image_left_black, "cover a copy"),
     "sum": (strips(total_only=True), "covered more often"),
     "rise_for_fall": (strips(sign=-1), "the sign: a fall"),
     "divided_by_the_height": (strips(divide_by_height=True), "covered by fewer strips"),
@@ -179,6 +210,7 @@ BACK = {
     "last_pixels_alone": (back(highest_first, single=True), "stays; yours shows"),
     "without_signs": (back(lambda ratings: ratings.abs().argsort(descending=True)), "have signs"),
     "from_the_top_left": (back(lambda ratings: torch.arange(len(ratings))), "comes from the ratings"),
+    "places_taken_for_ranks": (back(lambda ratings: highest_first(ratings).argsort()), "no pixel its rank"),
     "without_black": (back(highest_first, count=1), "no pixel put back"),
 }
 TABLES = {"fog": FOGS, "energy": ENERGIES, "roc_curve": CURVES, "occlude_rows": STRIPS, "put_back": BACK}

@@ -33,7 +33,27 @@ def without_seed(labels, matrix, seed):
     return torch.multinomial(torch.as_tensor(matrix)[labels], 1)[:, 0]
 
 
+def exact_shares(labels, matrix, seed):
+    generator, new = np.random.default_rng(seed), labels.numpy().copy()
+    for true in range(10):
+        places, start = generator.permutation(np.flatnonzero(labels.numpy() == true)), 0
+        for becomes in np.flatnonzero(matrix[true] * (np.arange(10) != true)):
+            number = round(matrix[true, becomes] * len(places))
+            new[places[start : start + number]] = becomes
+            start += number
+    return new
+
+
+def likeliest_mistake_alone(labels, matrix, seed):
+    narrowed = np.diag(np.diag(matrix))
+    mistakes = matrix - narrowed
+    narrowed[np.arange(10), mistakes.argmax(axis=1)] += mistakes.sum(axis=1)
+    return draw(labels, narrowed, seed)
+
+
 NOISE = {
+    "exact_shares": (exact_shares, "let each label draw for itself"),
+    "likeliest_mistake_alone": (likeliest_mistake_alone, "compare this share with the matrix"),
     "rows_and_columns_swapped": (
         lambda labels, matrix, seed: draw(labels, np.asarray(matrix).T, seed),
         "is the true class",
@@ -69,7 +89,24 @@ def copies_of_copies(judged, pairs):
     return gone | {place for pair in pairs if gone & set(pair) for place in pair}
 
 
+def removed_in_the_loop(train, validation, pairs):
+    for place in train:
+        if any((place, other) in pairs or (other, place) in pairs for other in validation):
+            train.remove(place)
+    return train
+
+
+def chained(judged, pairs):
+    gone = set()
+    for a, b in pairs:
+        gone |= {b} if a in judged | gone else set()
+        gone |= {a} if b in judged | gone else set()
+    return gone
+
+
 SPLIT = {
+    "removed_in_the_loop": (removed_in_the_loop, "build a new list"),
+    "chained": (leave(chained), "a copy of a copy may stay"),
     "one_way_round": (leave(firsts), "either way round"),
     "the_other_way_round": (leave(seconds), "either way round"),
     "every_copy": (leave(lambda judged, pairs: {place for pair in pairs for place in pair}), "crosses nothing"),
@@ -108,6 +145,11 @@ def no_better(suspects, hits, planted, images):
 
 
 DIAGNOSES = {
+    "one_in_twenty_is_too_few": (by_rules(lambda s, h, p, n: h <= p / 20, no_better), "at least one in twenty"),
+    "half_again_is_enough": (by_rules(few_hits, lambda s, h, p, n: h / s < 1.5 * p / n), "with the share among all"),
+    "no_better_at_all": (by_rules(few_hits, lambda s, h, p, n: h / s <= p / n), "with the share among all"),
+    "twice_as_often": (by_rules(few_hits, lambda s, h, p, n: h / s <= 2 * p / n), "which is more than 1.5"),
+    "hits_among_the_suspects": (by_rules(lambda s, h, p, n: h <= s / 20, no_better), "not how many of the suspects"),
     "no_suspect_at_all": (by_rules(lambda s, h, p, n: s == 0, no_better), "Compare the hits with the planted ones"),
     "short_list_is_bad": (by_rules(lambda s, h, p, n: s < p / 4, no_better), "a short list is not a bad list"),
     "long_list_is_bad": (by_rules(few_hits, lambda s, h, p, n: s > p), "far above the share"),

@@ -42,13 +42,13 @@ UPRIGHT = {
 }
 
 
-def prepared(fill=0, middle=True, proportion=True, negate=True, late=False):
+def prepared(fill=0, middle=True, proportion=True, negate=True, late=False, whole=round):
     """Answer exercise 2 with one step replaced by a wrong one."""
 
     def prepare(pixels):
         height, width = pixels.shape
         longest = max(height, width)
-        sizes = [max(1, round(28 * side / longest)) for side in (height, width)] if proportion else [28, 28]
+        sizes = [max(1, whole(28 * side / longest)) for side in (height, width)] if proportion else [28, 28]
         rows, columns = (np.arange(new) * old // new for new, old in zip(sizes, (height, width), strict=True))
         square = np.full((28, 28), fill, dtype=np.uint8)
         top, left = ((28 - new + late) // 2 if middle else 0 for new in sizes)
@@ -77,6 +77,7 @@ PREPARED = {
     "not_negated": (prepared(negate=False), "as dark as in the photo"),
     "not_negated_on_white": (prepared(negate=False, fill=255), "dark as in the photo"),
     "in_the_corner": (prepared(middle=False), "in a corner"),
+    "edge_cut_off": (prepared(whole=int), "rounded to the nearest number"),
     "larger_part_first": (prepared(late=True), "the smaller part comes first"),
     "as_on_the_page": (as_on_the_page, "take it apart"),
     "not_extended": (not_extended, "take it apart"),
@@ -112,6 +113,14 @@ def alike(right, faults):
     return dict.fromkeys(faults, (right[frozenset()] - right[frozenset(faults)]) / len(faults))
 
 
+def rotations_alone(right, faults):
+    shares = dict.fromkeys(faults, 0.0)
+    for first in range(len(faults)):
+        for fault, share in one_order(right, faults[first:] + faults[:first]).items():
+            shares[fault] += share / len(faults)
+    return shares
+
+
 def every_combination_once(right, faults):
     return {f: np.mean([right[some] - right[some | {f}] for some in right if f not in some]) for f in faults}
 
@@ -123,6 +132,8 @@ BLAME = {
     "as_the_last": (as_the_last, "the last of all"),
     "one_order": (one_order, "one order"),
     "sum_of_orders": (scaled(lambda faults: len(list(permutations(faults)))), "not their sum"),
+    "six_orders": (scaled(lambda faults: len(list(permutations(faults))) / 6), "six orders are those of three"),
+    "rotations_alone": (rotations_alone, "these are not all orders"),
     "alike": (alike, "divided alike"),
     "every_combination_once": (every_combination_once, "some begin more orders"),
     "a_list": (lambda right, faults: list(fair(right, faults).values()), "one number by each name"),
@@ -187,7 +198,27 @@ def nan_slips_through(ours, theirs):
     return largest, (ours.argmax(dim=1) != theirs.argmax(dim=1)).sum()
 
 
+def nan_alone(ours, theirs):
+    if theirs.isnan().any():
+        return compared()(ours, theirs)
+    return compared(unchecked=True)(ours, theirs)
+
+
 COMPARED = {
+    "share_of_theirs": (compared(lambda a, b: (a - b).abs().max() / b.abs().max()), "not in theirs"),
+    "one_mean_for_all": (
+        compared(lambda a, b: (a - a.mean() - b + b.mean()).abs().max() / (a - a.mean()).abs().max(), centre=False),
+        "each row has a mean of its own",
+    ),
+    "means_of_the_classes": (
+        compared(lambda a, b: (a - a.mean(0) - b + b.mean(0)).abs().max() / (a - a.mean(0)).abs().max(), centre=False),
+        "over which dimension",
+    ),
+    "largest_of_each_row": (
+        compared(lambda a, b: ((a - b).abs().amax(1) / a.abs().amax(1)).max()),
+        "one largest number for all images",
+    ),
+    "nan_alone": (nan_alone, "infinity is no NaN"),
     "sign_kept": (compared(lambda a, b: (a - b).min() / a.abs().max()), "means off, differences without sign"),
     "upwards_only": (compared(lambda a, b: (b - a).max() / a.abs().max()), "means off, differences without sign"),
     "absolute": (compared(lambda a, b: (a - b).abs().max()), "a share is asked for"),
