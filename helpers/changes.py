@@ -137,11 +137,12 @@ def plot_gains(gains: dict[str, list[float]], title: str = "", *, ax: Axes | Non
         fill = color if agree else "white"
         ax.plot(points, np.full(len(points), place), mark, markersize=9, color=color, markerfacecolor=fill, label=name)
         ax.vlines(mean, place - 0.3, place + 0.3, linewidth=3, color="black")
-        words = f"mean {mean:+.1f}{'' if agree else ', seeds disagree'}"
+        words = f"mean {mean:+z.1f}{'' if agree else ', seeds disagree'}"  # z: no minus before 0.0
         ax.text(1.01, place, words, transform=ax.get_yaxis_transform(), va="center", fontsize=10)
-        told.append(f"{name} {', '.join(f'{point:+.1f}' for point in points)}, {words}")
+        told.append(f"{name} {', '.join(f'{point:+z.1f}' for point in points)}, {words}")
     ax.set_yticks(range(len(gains)), list(gains))
-    ax.set(ylim=(len(gains) - 0.5, -0.5), xlabel="change in validation accuracy against the same seed without (points)")
+    words = "change in validation accuracy against the same seed without changes (points)"
+    ax.set(ylim=(len(gains) - 0.5, -0.5), xlabel=words)
     ax.set_title(title)
     ax.grid(False, axis="y")
     ax.set_label(f"{title}. Points for each seed: {'; '.join(told)}.")

@@ -372,7 +372,11 @@ def plot_costs(table: pd.DataFrame, cost: str, label: str, *, ax: Axes | None = 
     ax.set_xlim(points["seconds"].min() / 3, points["seconds"].max() * 5)
     ax.margins(y=0.12)
     bars = 100 * table.loc[points.index, ["low", "high"]]
-    name_points(points["seconds"], points["accuracy"], bars, ax)
+    corners = np.repeat(edge.to_numpy(), 2, axis=0)
+    across, up = np.log(corners[1:, 0]), corners[:-1, 1]  # along each step, then up to the next
+    between = np.linspace(0, len(across) - 1, 100 * len(across))
+    line = [np.interp(between, np.arange(len(across)), part) for part in (across, up)]
+    name_points(points["seconds"], points["accuracy"], bars, ax, np.column_stack([np.exp(line[0]), line[1]]))
     named = "; ".join(f"{name} {row.accuracy:.1f} % at {row.seconds:,.0f}" for name, row in points.iterrows())
     ax.set_label(f"Accuracy against {label}: {named}. Not beaten in both: {', '.join(edge.index)}.")
     ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, fontsize=9, frameon=False)

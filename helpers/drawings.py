@@ -71,20 +71,31 @@ def draw_tangent(
 def draw_steps(
     values: np.ndarray, losses: np.ndarray, visited: list[float], heights: list[float], *, ax: Axes | None = None
 ) -> Axes:
-    """Draw gradient steps along the curve of the loss against one weight.
+    """Draw gradient steps along the curve of the loss against one weight, with the number of each place from 0.
 
     Parameters
     ----------
     values, losses : np.ndarray
         float, (N,), the curve.
     visited, heights : list of float
-        The values of the weight before and after each step, and the loss at each.
+        The values of the weight before and after each step, and the loss at each. Places on one side of the valley
+        whose heights are too close for two numbers share a label.
     """
     ax = ax or plt.gca()
     ax.plot(values, losses, color=BLUE, linewidth=2, label="loss of the batch")
-    ax.plot(visited, heights, "o-", color=ORANGE, markersize=6, linewidth=1.2, label=f"{len(visited) - 1} steps")
+    steps = f"{len(visited) - 1} steps, numbered"
+    ax.plot(visited, heights, "o-", color=ORANGE, markersize=6, linewidth=1.2, label=steps)
     ax.plot(visited[0], heights[0], "s", color="black", markersize=9, label=f"start: loss {heights[0]:.2f}")
     ax.plot(visited[-1], heights[-1], "*", color="black", markersize=15, label=f"end: loss {heights[-1]:.2f}")
+    lowest, apart = values[losses.argmin()], 0.04 * np.ptp(losses)
+    labels = {}
+    for number, (value, height) in enumerate(zip(visited, heights, strict=True)):
+        side = -1 if value < lowest else 1  # outside the valley
+        near = (place for place in labels if place[0] == side and abs(place[2] - height) < apart)
+        labels.setdefault(next(near, (side, value, height)), []).append(str(number))
+    for (side, value, height), numbers in labels.items():
+        look = {"ha": "left" if side > 0 else "right", "va": "center", "fontsize": 9}
+        ax.annotate(", ".join(numbers), (value, height), (12 * side, -5), textcoords="offset points", **look)
     ax.set(xlabel="value of the one weight", ylabel="loss (nats)")
     ax.legend(fontsize=9)
     return ax
@@ -126,8 +137,8 @@ def draw_bends(knees: list[float], weights: list[float], *, axes: np.ndarray | N
             ax.plot(x, part, style, color=GREY, linewidth=1.5, label=f"hidden unit {number} × its weight")
         ax.plot(x, hidden @ weights, color=BLUE, linewidth=3, label="output: their sum")
         ax.set(xlabel="input x", title=title)
+        ax.legend(fontsize=8)
     axes[0].set_ylabel("output")
-    axes[1].legend(fontsize=8)
     return axes
 
 
@@ -217,7 +228,7 @@ def draw_instruments(*, ax: Axes | None = None) -> Axes:
         ("forward pass", "images become logits", "dead ReLUs", "which units are 0\nfor every image?"),
         ("loss", "logits meet labels", "loss", "near ln 10 at first?\nDoes it fall on one batch?"),
         ("backward pass", "the gradient runs back", "gradient norm", "does a gradient reach\nthe first layer?"),
-        ("step", "weights move", "update / weight", "by which part of itself\ndoes a layer move?"),
+        ("step", "weights move", "update / weight", "how far does a layer move,\nrelative to its size?"),
     ]
     ax = ax or plt.gca()
     ax.set_axis_off()
@@ -293,6 +304,42 @@ def draw_fair_coin(heads: int, tosses: int, *, ax: Axes | None = None) -> Axes:
     ax.axvline(heads, color="black", linestyle="--", label=f"seen: {heads}")
     ax.set(xlabel=f"heads in {tosses} tosses", ylabel="chance with a fair coin (%)", title="A fair coin")
     ax.legend(fontsize=8)
+    return ax
+
+
+def draw_tosses(right: dict[str, np.ndarray], *, ax: Axes | None = None) -> Axes:
+    """Draw on which images one of two models alone is right: for McNemar's test these are heads and tails of a coin.
+
+    Parameters
+    ----------
+    right : dict of str to np.ndarray
+        By the name of either model: bool, (N,), true where it is right. The first gets the columns, and heads where it
+        alone is right; the second gets the rows, and tails.
+    """
+    (first, heads), (second, tails) = right.items()
+    cells = [
+        ((0, 0), (heads & tails).sum(), "both right", "no toss"),
+        ((1, 0), (tails & ~heads).sum(), f"only {second} right", "tails"),
+        ((0, 1), (heads & ~tails).sum(), f"only {first} right", "heads"),
+        ((1, 1), (~heads & ~tails).sum(), "both wrong", "no toss"),
+    ]
+    ax = ax or plt.gca()
+    for (column, row), count, which, side in cells:
+        tossed = side != "no toss"
+        face, edge, ink = (LIGHT_ORANGE, ORANGE, "black") if tossed else ("#EEEEEE", GREY, GREY)
+        look = {"facecolor": face, "edgecolor": edge, "linewidth": 2.5 if tossed else 1, "zorder": 2 if tossed else 1}
+        ax.add_patch(Rectangle((3 * column, 1.4 * row), 3, 1.4, **look))
+        style = {"ha": "center", "va": "center", "color": ink, "zorder": 3}
+        middle, top = 3 * column + 1.5, 1.4 * row
+        ax.text(middle, top + 0.45, f"{side}: {count:,}", fontsize=14, weight="bold" if tossed else "normal", **style)
+        ax.text(middle, top + 0.98, which, fontsize=10, **style)
+    for number, verdict in enumerate(("right", "wrong")):
+        ax.text(3 * number + 1.5, -0.12, f"{first} {verdict}", ha="center", va="bottom", fontsize=11)
+        ax.text(-0.12, 1.4 * number + 0.7, f"{second}\n{verdict}", ha="right", va="center", fontsize=11)
+    tosses = (heads != tails).sum()
+    paper(ax, -1.6, 6.1, -0.6, 2.9)
+    ax.set_title(f"The coin is tossed for {tosses:,} of {len(heads):,} images", fontsize=12)
+    ax.set_label(f"{ax.get_title()}. {'; '.join(f'{which}: {count:,}, {side}' for _, count, which, side in cells)}.")
     return ax
 
 
@@ -407,8 +454,8 @@ def draw_broadcasting(upper, lower, *, ax: Axes | None = None) -> Axes:
     total = tables[0] + tables[1]
     rows, columns = total.shape
     step = columns + 1.2
-    ax = ax or plt.subplots(figsize=(11, 3.2))[1]
-    paper(ax, -0.2, 3 * step - 1, -1.3, rows + 0.2)
+    ax = ax or plt.subplots(figsize=(11, 3.1))[1]
+    paper(ax, -0.2, 3 * step - 1, -0.9, rows + 0.2)
     for number, table in enumerate([*tables, total]):
         stretched = np.broadcast_to(table, total.shape)
         for row, column in np.ndindex(total.shape):
@@ -694,6 +741,60 @@ def draw_sliding_kernel(image, kernel, places: list[tuple[int, int]], *, ax: Axe
     return ax
 
 
+def draw_channels(maps, kernel, bias: float, *, ax: Axes | None = None) -> Axes:
+    """Draw how one kernel makes one output channel: each slice on its own input channel, the results added, and a bias.
+
+    Parameters
+    ----------
+    maps, kernel : array-like
+        (channels, rows, columns) each, whole numbers; a slice of the kernel for each channel.
+    bias : float
+        Added to every sum.
+    """
+    maps, kernel = np.asarray(maps).astype(int), np.asarray(kernel).astype(int)
+    channels, height, width = kernel.shape
+    windows = np.lib.stride_tricks.sliding_window_view(maps, (height, width), axis=(1, 2))
+    results = np.einsum("crsij,cij->crs", windows, kernel)
+    output = results.sum(axis=0) + bias
+    rows, columns = output.shape
+    step, covered, first = maps.shape[1] + 0.7, np.zeros(maps.shape[1:], bool), np.zeros((rows, columns), bool)
+    covered[:height, :width] = first[0, 0] = True
+    starts = np.cumsum([0.4, maps.shape[2] + 1.4, width + 2, columns + 3])
+    ax = ax or plt.subplots(figsize=(9.5, 7.6))[1]
+    paper(ax, -0.3, starts[3] + columns + 0.6, -0.9, step * channels - 0.5)
+    goal = step * channels / 2 - 0.35  # the height of the output channel
+    parts = (f"{channels} input channels", f"kernel: {channels} slices", "results", "output channel")
+    heights = (0, 0, 0, goal - rows / 2)
+    for start, part, size, upper in zip(starts, parts, (maps.shape[2], width, columns, columns), heights, strict=True):
+        ax.text(start + size / 2, upper - 0.3, part, ha="center", va="bottom", fontsize=11, weight="bold")
+    arrow = {"arrowstyle": "-|>", "color": ORANGE, "linewidth": 2.5}
+    for number in range(channels):
+        top = number * step
+        middle = top + maps.shape[1] / 2
+        ax.text(0, middle, f"channel {number}", ha="center", va="center", rotation=90, fontsize=11)
+        draw_numbers(maps[number], covered, place=(starts[0], top), ax=ax)
+        draw_numbers(kernel[number], place=(starts[1], middle - height / 2), ax=ax)
+        draw_numbers(results[number], first, place=(starts[2], middle - rows / 2), ax=ax)
+        ax.text(starts[1] - 0.7, middle, "×", ha="center", va="center", fontsize=18)
+        ax.annotate("", (starts[2] - 0.2, middle), (starts[2] - 1.8, middle), arrowprops=arrow)
+        ax.text(starts[2] - 1.1, middle - 0.25, "sum", ha="center", va="bottom", fontsize=11, weight="bold")
+        if number:
+            ax.text(starts[2] + columns / 2, top - 0.35, "+", ha="center", va="center", fontsize=18)
+    left = starts[2] + columns + 0.2
+    ax.annotate("", (starts[3] - 0.2, goal), (left, goal), arrowprops=arrow)
+    words = f"their sum,\nplus bias {bias:g}"
+    ax.text((left + starts[3] - 0.2) / 2, goal - 0.25, words, ha="center", va="bottom", fontsize=11, weight="bold")
+    draw_numbers(output, first, place=(starts[3], goal - rows / 2), ax=ax)
+    added = " + ".join(f"{value:g}" for value in results[:, 0, 0])
+    ax.set_label(
+        f"A kernel of {channels} slices of {height} by {width} on {channels} input channels of {maps.shape[1]} by "
+        f"{maps.shape[2]} numbers. Each slice slides over its own channel and gives a result of {rows} by {columns}. "
+        f"The results and the bias are added: in the upper left corner {added} + {bias:g} = {output[0, 0]:g}. They "
+        "make one output channel."
+    )
+    return ax
+
+
 def draw_pooling(values, title: str = "", *, axes: np.ndarray | None = None) -> np.ndarray:
     """Draw a map in blocks of 2 × 2 with the largest number of each framed, and beside it the map after max-pooling.
 
@@ -715,11 +816,13 @@ def draw_pooling(values, title: str = "", *, axes: np.ndarray | None = None) -> 
     rows, columns = values.shape
     blocks = values.reshape(rows // 2, 2, columns // 2, 2).swapaxes(1, 2).reshape(rows // 2, columns // 2, 4)
     pooled, where = blocks.max(axis=2), blocks.argmax(axis=2)
+    framed = pooled.round(1) > 0  # of numbers that all read 0.0, none is seen to be the largest
     axes = plt.subplots(1, 2, figsize=(9.5, 4.8), width_ratios=(2, 1))[1] if axes is None else axes
     for ax, table in zip(axes, (values, pooled), strict=True):
         shown = ax.imshow(table, cmap="Greys", vmin=0, vmax=1.6 * values.max(), interpolation="nearest")
         for (row, column), value in np.ndenumerate(table):
-            is_largest = ax is axes[1] or (value > 0 and where[row // 2, column // 2] == row % 2 * 2 + column % 2)
+            block = row // 2, column // 2
+            is_largest = ax is axes[1] or (framed[block] and where[block] == row % 2 * 2 + column % 2)
             style = {"fontsize": 10, "weight": "bold" if is_largest else "normal", "color": ink_on(shown, value)}
             ax.text(column, row, f"{value:.1f}", ha="center", va="center", **style)
         ax.set(xticks=[], yticks=[])
@@ -727,7 +830,7 @@ def draw_pooling(values, title: str = "", *, axes: np.ndarray | None = None) -> 
     for (row, column), place in np.ndenumerate(where):
         corner = (2 * column - 0.5, 2 * row - 0.5)
         axes[0].add_patch(Rectangle(corner, 2, 2, fill=False, edgecolor=GREY, linewidth=1.5))
-        if pooled[row, column] > 0:
+        if framed[row, column]:
             corner = (corner[0] + place % 2 + 0.06, corner[1] + place // 2 + 0.06)
             axes[0].add_patch(Rectangle(corner, 0.88, 0.88, fill=False, edgecolor=ORANGE, linewidth=2.5))
     axes[0].set_title(f"{title}: {rows} × {columns}" if title else f"{rows} × {columns}", fontsize=11)
@@ -840,9 +943,9 @@ def draw_batch_norm(layer: nn.BatchNorm1d, batch: list[float], *, ax: Axes | Non
         color = "black" if used else GREY
         ax.text(x, y, words, ha="center", va="center", fontsize=12, color=color, bbox=frame)
 
-    def arrow(start: tuple, end: tuple, color: str = BLUE, line: str = "-") -> None:
-        look = {"arrowstyle": "-|>", "color": color, "linewidth": 2.5, "linestyle": line, "mutation_scale": 18}
-        ax.annotate("", end, start, arrowprops=look)
+    def arrow(start: tuple, end: tuple, color: str = BLUE, line: str = "-", width: float = 2.5) -> None:
+        look = {"arrowstyle": "-|>", "color": color, "linewidth": width, "linestyle": line}
+        ax.annotate("", end, start, arrowprops=look | {"mutation_scale": 8 + 4 * width})
 
     paper(ax, -0.3, 12.3, -0.2, 6.1)
     top = 2.9 - len(batch) / 2
@@ -857,7 +960,8 @@ def draw_batch_norm(layer: nn.BatchNorm1d, batch: list[float], *, ax: Axes | Non
     if layer.training:
         box(3.5, 0.5, f"this batch\nmean {of_batch[0]:.2f}, variance {of_batch[1]:.2f}")
         box(3.5, 5.2, f"running values, now\n{running}\n(were {before[0]:.2f} and {before[1]:.2f})")
-        arrow((1.1, 1.9), (1.8, 1.1))
+        for number in range(len(batch)):  # they meet in the mean and the variance
+            arrow((1.05, top + 0.5 + number), (1.9 + 0.25 * number, 1.05), width=1.2)
         arrow((5.2, 0.8), (6.9, 2.4))
         arrow((3.5, 1.1), (3.5, 4.4), ORANGE, "--")
         unbiased = values.var(correction=1).item()

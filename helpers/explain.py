@@ -287,7 +287,8 @@ def draw_same_probabilities(logits: list[float], lowered_by: float, *, axes: np.
     for ax, values, name in zip(axes, (high, low), ("a garment", "something else"), strict=False):
         ax.bar(names, values[0], color=BLUE)
         ax.axhline(0, color="black", linewidth=1, label="zero")
-        ax.set(ylim=(bottom, top), ylabel="logit", title=f"{name}: energy {energy(values).item():.1f}")
+        ax.set(ylim=(bottom, top), ylabel="logit")
+        ax.set_title(f"{name}: energy {energy(values).item():.1f}".replace("-", "−"))
     axes[2].bar(names, 100 * high.softmax(dim=1)[0], color=GREY, hatch="//")
     axes[2].set(ylim=(0, 100), ylabel="probability (%)", title="the probabilities of both")
     return axes
@@ -333,7 +334,7 @@ def plot_auroc(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.errorbar(values, places, xerr=bars, linestyle="none", label=name, **mark)
     ax.axvline(0.5, color="black", linestyle=":", label="chance")
     ax.set_yticks(range(len(kinds)), kinds)
-    ax.set(ylim=(len(kinds) - 0.4, -0.6), xlabel="AUROC against garments, with 95 % interval")
+    ax.set(ylim=(len(kinds) - 0.4, -0.6), xlabel="AUROC, with 95 % interval")
     ax.legend(loc="lower left", fontsize=9)
     said = [f"{row.kind}, {row.score}: {row.value:.3f} ({row.low:.3f} to {row.high:.3f})" for row in table.itertuples()]
     ax.set_label(f"AUROC with 95 % intervals. {'; '.join(said)}.")

@@ -23,6 +23,8 @@ MORE_CHANGES = {
     ),
     "SGD with Nesterov momentum": "it also brings weight decay",
 }
+# Rungs that were not trained: they carry the accuracies of the next one, which computes the same. A test compares this.
+TIMED_ONLY = ("the source's recipe, one image at a time", "whole batches")
 UNDECIDED = 0.3  # points: the lesson's rule for three seeds
 # The groups of the recorded peers.
 OURS, WITH_NETWORK, WITHOUT_NETWORK = "ours", "another network", "without a network"
@@ -47,8 +49,9 @@ def read_ladder(entries: list[dict] | None = None) -> pd.DataFrame:
     -------
     pd.DataFrame
         Index rung. Columns epochs; seconds (list, one training in each round); accuracies (list, percent, of each
-        seed); time (median of the seconds); mean and std of the accuracies; compared with the rung before: faster
-        (median of the rounds' ratios), gain (points) and same (whether every seed has the same accuracy).
+        seed); time (median of the seconds); mean and std of the accuracies; compared with the rung before: ratios
+        (list, how many times as fast in each round), faster (their median), gain (points) and same (whether every seed
+        has the same accuracy).
     """
     entries = recorded("ladder") if entries is None else entries
     rows = []
@@ -62,12 +65,14 @@ def read_ladder(entries: list[dict] | None = None) -> pd.DataFrame:
             "time": median(entry["seconds"]),
             "mean": np.mean(accuracies),
             "std": np.std(accuracies, ddof=1),
+            "ratios": [],
             "faster": np.nan,
             "gain": np.nan,
             "same": False,
         }
         if before:
-            row["faster"] = median(a / b for a, b in zip(before["seconds"], entry["seconds"], strict=False))
+            row["ratios"] = [a / b for a, b in zip(before["seconds"], entry["seconds"], strict=False)]
+            row["faster"] = median(row["ratios"])
             row["gain"] = row["mean"] - 100 * np.mean(before["accuracies"])
             row["same"] = entry["accuracies"] == before["accuracies"]
         rows.append(row)
@@ -85,10 +90,15 @@ def rung_in_words(ladder: pd.DataFrame, about: str) -> str:
         name, row, before = ladder.index[place], ladder.iloc[place], ladder.iloc[place - 1]
         if about not in name:
             continue
+        low, high = round(min(row["ratios"]), 2), round(max(row["ratios"]), 2)  # as they are read
+        agree = "; the rounds do not agree whether it is faster" if low < 1 < high else ""
         text = (
-            f"**Recorded: {name}.** {before['time']:.0f} s → {row['time']:.0f} s, {row['faster']:.2f} times as fast. "
+            f"**Recorded: {name}.** {before['time']:.0f} s → {row['time']:.0f} s, {row['faster']:.2f} times as fast "
+            f"({low:.2f} to {high:.2f} over the rounds{agree}). "
         )
-        if row["same"]:
+        if row["same"] and before.name in TIMED_ONLY:
+            text += f"Both carry the accuracy {row['mean']:.2f} %: they compute the same, so it was measured only once."
+        elif row["same"]:
             text += f"The accuracy stays at {row['mean']:.2f} %: the networks are the same."
         else:
             decided = "below our bound, so not decided" if abs(row["gain"]) < UNDECIDED else "decided"
@@ -154,7 +164,8 @@ def peer_points(entries: list[dict]) -> pd.DataFrame:
     -------
     pd.DataFrame
         Index the names. Columns accuracy (mean of the seeds), low and high (its 95 % Wilson interval for the 10,000
-        test images), images, group, seconds (mean of the seeds).
+        test images), images, group, seconds (mean of the seeds); accuracies of the median, the worst and the best seed;
+        lowest and highest (the ends of the intervals of all seeds).
     """
     runs = {}
     for entry in entries:
@@ -162,6 +173,11 @@ def peer_points(entries: list[dict]) -> pd.DataFrame:
     accuracies = [[name, mean(run["test_accuracy"] for run in found)] for name, found in runs.items()]
     points = with_intervals([[*pair, TEST_IMAGES, runs[pair[0]][0]["group"]] for pair in accuracies])
     points["seconds"] = [mean(run["seconds"] for run in found) for found in runs.values()]
+    for column, which in (("median", median), ("worst", min), ("best", max)):
+        points[column] = [which(run["test_accuracy"] for run in found) for found in runs.values()]
+    for column, seed, end in (("lowest", "worst", "low"), ("highest", "best", "high")):
+        seeds = [[name, accuracy, TEST_IMAGES, None] for name, accuracy in points[seed].items()]
+        points[column] = with_intervals(seeds)[end]
     return points.sort_values("seconds")
 
 
@@ -199,26 +215,25 @@ def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     points : pd.DataFrame
-        As from `peer_points`. What is below `FLOOR` stands at that height, with its accuracy in its name.
+        As from `peer_points`. A mark is the median of the seeds: one training that failed does not move it. What is
+        below `FLOOR` stands at that height, with its accuracy in its name.
     """
     ax = ax or plt.gca()
-    told = [
-        f"{name} {100 * point.accuracy:.1f} % in {point.seconds:,.0f} s"
-        for name, point in zip(points.index, points.itertuples(), strict=True)
-    ]
-    percents = 100 * points[["accuracy", "low", "high"]]
-    few = percents["accuracy"] < FLOOR  # their own heights would press all others together
-    names = [
-        f"{name}: {value:.0f} %" if low else name
-        for name, value, low in zip(points.index, percents["accuracy"], few, strict=True)
-    ]
+    percents = 100 * points[["median", "lowest", "highest"]].set_axis(["accuracy", "low", "high"], axis=1)
+    few = points["worst"] < FLOOR / 100  # their own heights would press all others together
+    names, told = [], []
+    for name, point in points.iterrows():
+        value, worst = 100 * point["median"], 100 * point["worst"]
+        far = f", worst seed {worst:.0f} %" if worst < FLOOR <= value else ""
+        told.append(f"{name} {value:.1f} % in {point['seconds']:,.0f} s{far}")
+        names.append(f"{name}: {value:.0f} %" if value < FLOOR else f"{name}{far}")
     points, percents = points.set_axis(names), percents.clip(lower=FLOOR).set_axis(names)
     looks = {OURS: ("o-", BLUE, BLUE), WITH_NETWORK: ("s", ORANGE, "white"), WITHOUT_NETWORK: ("^", GREEN, "white")}
     for group, (mark, color, inside) in looks.items():
         some, seconds = percents[points["group"] == group], points["seconds"][points["group"] == group]
         reach = [some["accuracy"] - some["low"], some["high"] - some["accuracy"]]
         style = {"fmt": mark, "markersize": 8, "color": color, "markerfacecolor": inside, "capsize": 3}
-        ax.errorbar(seconds, some["accuracy"], yerr=reach, **style, label=f"{group} (bar: 95 % interval)")
+        ax.errorbar(seconds, some["accuracy"], yerr=reach, **style, label=group)
     ax.set(xscale="log", xlabel="seconds of training (logarithmic)", ylabel="test accuracy (%)")
     if few.any():
         ax.set_ylabel(f"test accuracy (%); what is below {FLOOR} stands at its edge")
@@ -232,7 +247,10 @@ def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     corners, between = np.arange(ours.sum()), np.linspace(0, ours.sum() - 1, 200)
     across = np.exp(np.interp(between, corners, np.log(points["seconds"][ours])))
     line = np.column_stack([across, np.interp(between, corners, percents["accuracy"][ours])])
-    name_points(points["seconds"], percents["accuracy"], percents[["low", "high"]], ax, line)
+    percents = percents.sort_values("accuracy")  # named from below, so that crowded names lie as their marks do
+    name_points(points["seconds"][percents.index], percents["accuracy"], percents[["low", "high"]], ax, line)
     ax.set_label(f"Test accuracy against seconds of training, on a logarithmic axis: {'; '.join(told)}.")
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2, fontsize=9, frameon=False)
+    title = "mark: median of the seeds; bar: the 95 % intervals of all seeds"
+    style = {"fontsize": 9, "title_fontsize": 9, "alignment": "left", "frameon": False}
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=3, title=title, **style)
     return ax

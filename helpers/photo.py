@@ -678,7 +678,7 @@ def draw_garment(
 
 
 def plot_steps(steps: dict[str, np.ndarray], columns: int = 4) -> np.ndarray:
-    """Draw the pictures of `convert_steps`, each with its name, its size and how many numbers it holds.
+    """Draw the pictures of `convert_steps`, each with its number, name and size, and how many numbers it holds.
 
     Parameters
     ----------
@@ -696,7 +696,8 @@ def plot_steps(steps: dict[str, np.ndarray], columns: int = 4) -> np.ndarray:
     _, axes = plt.subplots(rows, columns, figsize=(2.9 * columns, 3.3 * rows), squeeze=False)
     for ax in axes.flat[len(steps) :]:
         ax.set_axis_off()
-    for number, (ax, (name, pixels)) in enumerate(zip(axes.flat, steps.items(), strict=False)):
+    numbers = [0, *range(9 - len(steps), 8)]  # as the authors count: step 1 saves a file, and the last is step 7
+    for number, ax, (name, pixels) in zip(numbers, axes.flat, steps.items(), strict=False):
         height, width = pixels.shape[:2]
         ax.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         ax.set_title(f"{number} {name}\n{height:,} × {width:,}: {pixels.size:,} numbers", fontsize=10)

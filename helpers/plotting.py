@@ -131,7 +131,7 @@ def plot_predictions(
     titles = []
     for label, predicted, row in zip(labels, predictions, probabilities, strict=True):
         mark = "✓" if predicted == label else "✗"
-        title = f"{mark} {config.CLASS_NAMES[predicted]} {row[predicted]:.0%}"
+        title = f"{mark} {config.CLASS_NAMES[predicted]} {percent(row[predicted])}"
         titles.append(f"{title}\ntruly {config.CLASS_NAMES[label]}")
     axes = plot_images(images, titles, columns)
     for ax, label, predicted in zip(axes, labels, predictions, strict=True):
@@ -308,6 +308,8 @@ def plot_error_maps(outcomes: dict[str, tuple]) -> np.ndarray:
 def plot_reliability(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the share of right answers over the mean confidence of each bin: the more images, the larger the mark.
 
+    The smallest marks are enlarged, so that they can be seen.
+
     Parameters
     ----------
     table : pd.DataFrame
@@ -326,8 +328,9 @@ def plot_reliability(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     above = ([100 * interval.high for interval in intervals] - accuracy).clip(lower=0)
     ax.plot([0, 100], [0, 100], ":", color=GREY, label="calibrated")
     ax.errorbar(confidence, accuracy, [below, above], fmt=".", color=BLUE, capsize=2, label="95 % interval")
-    area = 400 * table["images"] / table["images"].sum()
-    ax.scatter(confidence, accuracy, s=area, color=BLUE, alpha=0.7, zorder=3, label="bin: area by its images")
+    area = (800 * table["images"] / table["images"].sum()).clip(lower=25)
+    words = "bin: area by its images\n(the smallest enlarged)"
+    ax.scatter(confidence, accuracy, s=area, color=BLUE, alpha=0.7, zorder=3, label=words)
     ax.set(xlim=(0, 104), ylim=(-3, 105), xlabel="mean confidence (%)", ylabel="share of right answers (%)")
     return ax
 
@@ -347,12 +350,13 @@ def plot_scoreboard(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     spread = [accuracy - 100 * table["low"], 100 * table["high"] - accuracy]
     ax.errorbar(accuracy, places, xerr=spread, fmt="o", color=BLUE, markersize=7, capsize=4, linewidth=2)
     for place, row in enumerate(table.itertuples(index=False)):
-        words = f"{row.accuracy:.1%} ({row.low:.1%} to {row.high:.1%})"
+        words = f"{100 * row.accuracy:.1f} % ({100 * row.low:.1f} to {100 * row.high:.1f} %)"
         ax.annotate(words, (100 * row.accuracy, place), (0, 9), textcoords="offset points", ha="center", fontsize=9)
     ax.axvline(chance, color=GREY, linestyle="--")
     ax.text(chance + 1, -0.55, f"chance, {chance:.0f} %", color=GREY, fontsize=9, va="center")
     ax.set_yticks(places, [f"{row.name}\n{row.images:,} images" for row in table.itertuples(index=False)])
-    ax.set(xlim=(0, 104), ylim=(-0.9, len(table) - 0.4), xlabel="accuracy (%), with its 95 % interval")
+    # Beyond 100, so that the words above the best do not cross the frame.
+    ax.set(xlim=(0, 118), ylim=(-0.9, len(table) - 0.4), xlabel="accuracy (%), with its 95 % interval")
     ax.set_title("Scoreboard")
     return ax
 
@@ -517,7 +521,7 @@ def plot_images_behind(
         return say_instead(f"No image of class {truth} was called {said}.", ax)
     step = draw_mosaic(images[:PAGE], COLUMNS, ROWS, ax, cmap="gray", vmin=0, vmax=255)
     label_rows([percent(share) for share in confidence[:PAGE:COLUMNS]], step, ax)
-    ax.set_ylabel("confidence, first in the row")
+    ax.set_ylabel("confidence of the row's first image")
     images_of = "1 image" if len(images) == 1 else f"{len(images):,} images"
     surest = f" The {PAGE} most confident:" if len(images) > PAGE else ""
     ax.set_title(f"{mark} {images_of} of class {truth} called {said}.{surest}")
@@ -566,16 +570,19 @@ def plot_signed_image(picture: torch.Tensor, title: str, limit: float, *, ax: Ax
     title : str
         Written above it.
     limit : float
-        The number that gets the full colour. A block of 4 x 4 pixels is marked if its mean passes a quarter of it.
+        The number that gets the full colour. A block of 4 x 4 pixels, or of what is left of them at the right and the
+        lower edge, is marked if its mean passes a quarter of it.
     """
     ax = ax or plt.gca()
     shown = ax.imshow(picture, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
-    rows, columns = (size // 4 for size in picture.shape)
-    blocks = picture[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4).mean(dim=(1, 3))
+    height, width = picture.shape
+    blocks = F.avg_pool2d(picture[None, None], 4, ceil_mode=True)[0, 0]
     for (row, column), value in np.ndenumerate(blocks.numpy()):
         if abs(value) > limit / 4:
+            x = (4 * column + min(4 * column + 4, width) - 1) / 2
+            y = (4 * row + min(4 * row + 4, height) - 1) / 2
             style = {"color": (color := ink_on(shown, value)), "path_effects": outline(color)}
-            ax.text(4 * column + 1.5, 4 * row + 1.5, "+" if value > 0 else "−", ha="center", va="center", **style)
+            ax.text(x, y, "+" if value > 0 else "−", ha="center", va="center", **style)
     ax.set_title(title, fontsize=10)
     ax.set_xticks([])
     ax.set_yticks([])
@@ -771,7 +778,7 @@ def plot_ladder(ladder: pd.DataFrame, *, axes: np.ndarray | None = None) -> np.n
     for place, seconds in zip(places, ladder["time"], strict=True):
         left.text(seconds, place, f" {seconds:.0f} s", va="center")
     left.set_yticks(places, ladder.index)
-    left.set(xlabel="training time (s)", xlim=(0, 1.15 * ladder["time"].max()))
+    left.set(xlabel="training time (s)", xlim=(0, 1.2 * ladder["time"].max()))
     left.set_title("time", loc="left")
     left.invert_yaxis()
     left.grid(False, axis="y")

@@ -257,7 +257,7 @@ def plot_card(card: pd.DataFrame) -> np.ndarray:
         ax.fill_between(strength, right, sure, where=sure > right, color=ORANGE, alpha=0.18, hatch="//", linewidth=0)
         ax.plot(strength, right, "o-", color=BLUE, linewidth=2, label="accuracy")
         ax.plot(strength, sure, "s--", color=ORANGE, linewidth=2, label="mean confidence")
-        ax.set_title(f"{kind}: ECE at strength 5 {100 * rows['ece'].iloc[-1]:.0f} points", fontsize=10)
+        ax.set_title(f"{kind}: ECE {100 * rows['ece'].iloc[-1]:.0f} points at strength 5", fontsize=10)
         ax.set(xlabel="strength", ylabel="%", ylim=(0, 100), xticks=range(6))
         ax.label_outer()
     axes[0, 0].legend(loc="lower left", fontsize=9)

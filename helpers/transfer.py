@@ -227,7 +227,7 @@ def plot_transfer(results: pd.DataFrame, *, axes: np.ndarray | None = None) -> n
         _, axes = plt.subplots(1, 2, figsize=(12, 4.2))
     ways, numbers = list(dict.fromkeys(results["way"])), sorted(results["labels"].unique())
     styles = zip(ways, ["o--", "s-", "D:", "^-."], [GREY, BLUE, GREEN, ORANGE], strict=False)
-    told = []
+    told, reached = [], []
     for place, (way, style, color) in enumerate(styles):
         table = results[results["way"] == way].pivot(index="labels", columns="draw", values="accuracy")
         nudge = 1.04 ** (place - (len(ways) - 1) / 2)  # so that marks do not hide each other
@@ -235,6 +235,7 @@ def plot_transfer(results: pd.DataFrame, *, axes: np.ndarray | None = None) -> n
         for draw in table:
             axes[0].plot(nudge * table.index, 100 * table[draw], style[0], color=color, alpha=0.75, markersize=4)
         axes[0].plot(nudge * means.index, means, style, color=color, linewidth=2, markersize=8, label=f"{way}, mean")
+        reached.append(f"{way}: {', '.join(f'{mean:.1f} with {number}' for number, mean in means.items())}")
         if place == 0:
             first = table
             continue
@@ -254,6 +255,10 @@ def plot_transfer(results: pd.DataFrame, *, axes: np.ndarray | None = None) -> n
         ax.legend()
     axes[0].set(ylabel="accuracy on validation images (%)", title="small: each draw of labels")
     axes[1].set(ylabel=f"minus {ways[0]} (points)", title="paired differences, 95 % intervals")
+    axes[0].set_label(
+        f"Accuracy on validation images in percent, by labels of each new class, mean of {len(table.columns)} draws. "
+        f"{'; '.join(reached)}."
+    )
     axes[1].set_label(f"Paired differences to {ways[0]}, in points, with 95 % intervals. {'; '.join(told)}.")
     return axes
 
@@ -285,10 +290,11 @@ def draw_transfer(old: list[int], new: list[int], *, ax: Axes | None = None) -> 
         ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "lw": 2, "color": "black"})
 
     names = ["\n".join(config.CLASS_NAMES[label] for label in classes) for classes in (old, new)]
-    rows = [(2.6, names[0], "many labels", "head: old classes"), (0, names[1], "5 to 100 labels", "new head, random")]
+    rows = [(2.6, names[0], "many labels", "head: old classes")]
+    rows.append((0, names[1], "5 to 100 labels of each class", "new head, random"))
     for y, classes, labels, head in rows:
         ax.text(1.1, y + 0.55, classes, ha="center", va="center", fontsize=10)
-        ax.text(1.1, y + 1.5, f"images with {labels}", ha="center", va="center", fontsize=10, weight="bold")
+        ax.text(1.1, y + 1.5, labels, ha="center", va="center", fontsize=10, weight="bold")
         box(3, y, 3.2, "body: three convolutions", LIGHT_BLUE)
         box(7.4, y, 2.2, head, "white" if y else "#FBE3D3", "" if y else "//")
         arrow((2.05, y + 0.55), (2.95, y + 0.55))

@@ -70,7 +70,7 @@ def test_points_with_intervals_have_name_and_value():
         {"name": ["a", "b"], "images": [100, 1000], "accuracy": [0.5, 0.9], "low": [0.4, 0.88], "high": [0.6, 0.92]}
     )
     words = words_of(plotting.plot_scoreboard(table, ax=ax))
-    assert "a 100 images: 50; b 1,000 images: 90" in words and "40.0% to 60.0%" in words
+    assert "a 100 images: 50; b 1,000 images: 90" in words and "40.0 to 60.0 %" in words
 
 
 def test_a_heat_map_is_told_by_its_lowest_and_highest_cell():

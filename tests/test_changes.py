@@ -100,6 +100,9 @@ def test_gains_show_every_seed_their_mean_and_whether_they_agree():
     assert marks["torn"].get_markerfacecolor() == "white" and marks["up"].get_markerfacecolor() != "white"
     assert [text.get_text() for text in ax.texts] == ["mean +1.5", "mean +0.5, seeds disagree", "mean -1.5"]
     assert "torn -1.0, +2.0, mean +0.5, seeds disagree" in describe_axes(ax)
+    assert ax.get_xlabel().endswith("without changes (points)")
+    nothing = changes.plot_gains({"nothing": [-0.0004, 0.0]}, ax=ax.figure.add_subplot())
+    assert "nothing +0.0, +0.0, mean +0.0, seeds disagree" in describe_axes(nothing)
 
 
 def test_one_image_with_two_answers_names_both():

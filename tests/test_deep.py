@@ -242,6 +242,14 @@ def test_the_chart_of_costs_names_every_network_and_tells_groups_apart(ax, chart
     assert len({(point.get_marker(), to_hex(point.get_color())) for point in points}) == 2
 
 
+def test_no_name_in_the_chart_of_costs_lies_on_the_line_of_the_unbeaten(ax, chart):
+    deep.plot_costs(chart.drop("beaten"), "parameters", "parameters", ax=ax)
+    level = ax.transData.transform([(across, 85) for across in np.geomspace(1e3, 1e5, 500)])
+    rise = ax.transData.transform([(1e5, up) for up in np.linspace(85, 93, 500)])
+    places = [deep.plt.Text.get_window_extent(text) for text in ax.texts]
+    assert len(places) == 2 and not any(place.contains(*step) for place in places for step in [*level, *rise])
+
+
 def test_norms_at_start_hold_both_networks_and_both_starts(batch):
     for start in deep.STARTS:
         norms = deep.norms_at_start(4, start, *batch)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from helpers import config, drawings
@@ -47,10 +48,20 @@ def test_a_level_curve_has_no_way_downhill(ax):
 def test_steps_are_drawn_in_order_from_start_to_end(ax):
     values = np.linspace(-3, 3, 61)
     drawings.draw_steps(values, values**2, [2.0, -1.0, 0.5], [4.0, 1.0, 0.25], ax=ax)
-    assert line(ax, "2 steps").get_xdata().tolist() == [2.0, -1.0, 0.5]
+    assert line(ax, "2 steps, numbered").get_xdata().tolist() == [2.0, -1.0, 0.5]
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [("0", (2, 4)), ("1", (-1, 1)), ("2", (0.5, 0.25))]
     assert line(ax, "start: loss 4.00").get_data() == ([2.0], [4.0])
     assert line(ax, "end: loss 0.25").get_data() == ([0.5], [0.25])
     assert ax.get_legend() is not None and (ax.get_xlabel(), ax.get_ylabel()) != ("", "")
+
+
+def test_places_too_close_for_two_numbers_share_a_label_outside_the_valley(ax):
+    values = np.linspace(-3, 3, 61)
+    visited = [2.0, -2.0, 1.98, -1.0]
+    drawings.draw_steps(values, values**2, visited, [value**2 for value in visited], ax=ax)
+    labels = {text.get_text(): text.get_position()[0] for text in ax.texts}
+    assert list(labels) == ["0, 2", "1", "3"]
+    assert labels["0, 2"] > 0 and labels["1"] < 0 and labels["3"] < 0
 
 
 def test_relu_keeps_what_is_positive_and_nothing_else(ax):
@@ -66,6 +77,7 @@ def test_two_layers_are_straight_without_relu_and_bend_at_the_knees_with_it():
         parts = [drawn.get_ydata() for drawn in ax.lines if "hidden unit" in drawn.get_label()]
         assert len(parts) == 3
         assert line(ax, "output").get_ydata() == pytest.approx(sum(parts))
+        assert len(ax.get_legend().get_texts()) == 4
     assert np.diff(line(without, "output").get_ydata(), 2) == pytest.approx(0, abs=1e-9)
     x, y = line(with_relu, "output").get_data()
     bends = x[1:-1][np.abs(np.diff(y, 2)) > 1e-6]
@@ -186,6 +198,20 @@ def test_the_hatched_bars_of_the_coin_add_up_to_the_p_value(heads, tosses, p_val
     assert ax.lines[0].get_xdata()[0] == heads and ax.get_xlabel() == f"heads in {tosses} tosses"
 
 
+def test_the_coin_is_tossed_only_where_two_models_differ(ax):
+    first, second = np.array([1, 1, 1, 1, 1, 0, 0, 0, 0, 0], bool), np.array([1, 1, 0, 0, 0, 1, 0, 0, 0, 0], bool)
+    drawings.draw_tosses({"A": first, "B": second}, ax=ax)
+    cells = {text.get_text(): text.get_position() for text in ax.texts}
+    right, wrong, high, low = cells["A right"][0], cells["A wrong"][0], cells["B\nright"][1], cells["B\nwrong"][1]
+    assert right < wrong and high < low  # y grows downwards
+    for words, x, y in [("no toss: 2", right, high), ("tails: 1", wrong, high), ("heads: 3", right, low)]:
+        assert cells[words][0] == x and abs(cells[words][1] - y) < 0.5
+    assert "no toss: 4" in cells
+    assert cells["only A right"][0] == right and cells["only B right"][0] == wrong
+    assert "tossed for 4 of 10 images" in ax.get_title()
+    assert "only A right: 3, heads" in ax.get_label() and "only B right: 1, tails" in ax.get_label()
+
+
 def test_each_broken_model_shows_the_fault_that_the_exercise_asks_for():
     labels = np.repeat(np.arange(10), 100)
     axes = drawings.draw_broken_models(labels, labels)
@@ -229,6 +255,27 @@ def test_a_sliding_kernel_shows_the_window_the_products_and_the_map_as_far_as_it
     assert "row 1, column 2 the sum is " + str(expected[1][2]) in ax.get_label()
 
 
+def test_channels_are_added_up_to_what_conv2d_makes_of_them(ax):
+    generator = torch.Generator().manual_seed(1)
+    maps, kernel = (torch.randint(-3, 4, size, generator=generator) for size in ((3, 4, 5), (3, 2, 3)))
+    drawings.draw_channels(maps, kernel, 2, ax=ax)
+    results = [F.conv2d(maps[k, None].float(), kernel[k, None, None].float())[0] for k in range(3)]
+    output = (sum(results) + 2).flatten().int().tolist()
+    assert output == F.conv2d(maps[None].float(), kernel[None].float(), torch.tensor([2.0])).flatten().tolist()
+    numbers = [(text, int(text.get_text())) for text in ax.texts if text.get_text().lstrip("-").isdigit()]
+    edge = max(text.get_position()[0] for text, _ in numbers) - 3
+    right = [number for text, number in numbers if text.get_position()[0] > edge]
+    assert sorted(right) == sorted(output)
+    drawn = sorted(number for _, number in numbers)
+    tables = [maps.flatten(), kernel.flatten(), *map(torch.Tensor.flatten, results), torch.tensor(output)]
+    assert drawn == sorted(int(number) for table in tables for number in table)
+    chosen = [number for text, number in numbers if text.get_weight() == "bold"]
+    firsts = [int(result[0, 0]) for result in results]
+    assert sorted(chosen) == sorted([*maps[:, :2, :3].flatten().tolist(), *firsts, output[0]])
+    assert f"{' + '.join(map(str, firsts))} + 2 = {output[0]}" in ax.get_label()
+    assert "their sum,\nplus bias 2" in [text.get_text() for text in ax.texts]
+
+
 def test_pooling_frames_the_largest_of_each_block_and_shows_it_again():
     values = np.array([[1.0, 3, 0, 0], [4, 2, 0, 0], [0, 1, 5, 2], [2, 2.5, 3, 8]])
     whole, pooled = drawings.draw_pooling(values, "a map")
@@ -241,6 +288,13 @@ def test_pooling_frames_the_largest_of_each_block_and_shows_it_again():
     assert bold == ["4.0", "2.5", "8.0"]
     assert (whole.get_title(), pooled.get_title()) == ("a map: 4 × 4", "after max-pooling: 2 × 2")
     assert "[[4.0, 0.0], [2.5, 8.0]]" in pooled.get_label()
+
+
+def test_pooling_frames_no_number_that_reads_zero():
+    whole, _ = drawings.draw_pooling(np.array([[0.0, 0.03], [0.01, 0.02]]))
+    assert [patch.get_width() for patch in whole.patches] == [2]
+    assert {text.get_text() for text in whole.texts} == {"0.0"}
+    assert {text.get_weight() for text in whole.texts} == {"normal"}
 
 
 def test_a_receptive_field_is_framed_and_measured():
@@ -293,5 +347,9 @@ def test_the_flow_of_batch_norm_carries_the_numbers_of_the_layer(ax, training):
     mean, variance = (values.mean(), values.var(correction=0)) if training else (3, 4)
     assert f"(x − {mean:.2f}) / √({variance:.2f} + ε)" in texts
     assert any("75% old + 25% new" in text and f"{values.var().item():.2f}" in text for text in texts) == training
+    arrows = [(text.xyann, text.xy) for text in ax.texts if getattr(text, "arrow_patch", None)]
+    into_the_batch = [start[1] for start, end in arrows if end[1] < 1.2]
+    rows = [text.get_position()[1] for text in ax.texts[:3]]
+    assert into_the_batch == (rows if training else [])  # each number has its way into the mean and the variance
     assert ax.get_title().startswith("Training mode" if training else "Evaluation mode")
     assert all(f"{round(value, 2):g}" in ax.get_label() for value in output)

@@ -21,6 +21,7 @@ def test_a_rung_is_compared_with_the_one_before_it():
     table = ladder.read_ladder(ENTRIES)
     assert table.index.tolist() == ["slow", "quick loader", "a better idea", "a small idea"]
     assert table["time"].tolist() == [100, 50, 10, 10]
+    assert table["ratios"].iloc[0] == [] and table["ratios"].iloc[1] == pytest.approx([2, 1.5, 3])
     assert table["faster"].iloc[1:].tolist() == pytest.approx([2, 5, 1])  # medians of 2, 1.5 and 3; of 5, 6 and 4
     assert table["mean"].tolist() == pytest.approx([91, 91, 93, 93.2])
     assert table["std"].tolist() == pytest.approx([1, 1, 1, 1])
@@ -30,13 +31,26 @@ def test_a_rung_is_compared_with_the_one_before_it():
 
 def test_a_rung_in_words_says_its_numbers_and_whether_they_decide():
     table = ladder.read_ladder(ENTRIES)
-    assert "100 s → 50 s, 2.00 times" in ladder.rung_in_words(table, "loader")
+    assert "100 s → 50 s, 2.00 times as fast (1.50 to 3.00 over the rounds). " in ladder.rung_in_words(table, "loader")
     assert "the networks are the same" in ladder.rung_in_words(table, "loader")
+    assert "Both carry" not in ladder.rung_in_words(table, "loader")
     assert "**+2.00 points**, decided." in ladder.rung_in_words(table, "better")
     assert "**+0.20 points**, below our bound, so not decided." in ladder.rung_in_words(table, "small")
     both = ladder.rung_in_words(table, "idea").split("\n\n")
     assert [text.split(".")[0] for text in both] == ["**Recorded: a better idea", "**Recorded: a small idea"]
     assert ladder.rung_in_words(table, "cache") == "*No rung about cache has been measured yet.*"
+
+
+def test_rounds_that_do_not_agree_are_told():
+    faster, slower, crossing, rounded = (
+        [90.0, 89.0, 119.0],
+        [110.0, 99.0, 130.0],
+        [90.0, 99.0, 110.0],
+        [110.0, 89.9, 130.0],
+    )
+    for seconds, agree in ((faster, True), (slower, True), (crossing, False), (rounded, True)):
+        table = ladder.read_ladder([ENTRIES[0], {**ENTRIES[1], "seconds": seconds}])
+        assert ("do not agree whether it is faster)" in ladder.rung_in_words(table, "loader")) != agree
 
 
 def test_runs_that_stand_on_several_rungs_count_once_in_the_scatter():
@@ -62,6 +76,15 @@ def test_every_rung_that_changes_more_than_its_name_says_is_told():
     several = {name for (_, before), (name, after) in pairwise(recipes) if len(changes(before, after)) > 1}
     assert set(ladder.MORE_CHANGES) - {recipes[0][0]} == several  # the first one names both of its changes
     assert set(ladder.MORE_CHANGES) <= set(ladder.read_ladder().index)
+
+
+def test_an_accuracy_that_was_copied_is_not_told_as_measured():
+    assert list(ladder.TIMED_ONLY) == steps.SLOW
+    table = ladder.read_ladder()
+    for about in ("whole batches", "channels_last"):
+        text = ladder.rung_in_words(table, about)
+        assert "it was measured only once" in text and "stays at" not in text
+    assert "The accuracy stays at" in ladder.rung_in_words(table, "memory is kept")  # trained, too
 
 
 def test_every_section_of_the_lesson_finds_its_rung():

@@ -278,6 +278,20 @@ def test_a_peer_below_the_floor_stands_at_it_with_its_own_figure(ax):
     assert "LeNet (d2l) 10.0 % in 30 s" in ax.get_label() and str(ladder.FLOOR) in ax.get_ylabel()
 
 
+def test_one_failed_training_of_three_does_not_move_the_mark(ax):
+    seeds = [entry(ladder.WITH_NETWORK, 30.0, accuracy, peer="LeNet (d2l)") for accuracy in (0.89, 0.1, 0.88)]
+    points = ladder.peer_points([entry(ladder.OURS, 10.0, 0.9, own="sprint", epochs=1), *seeds])
+    ladder.plot_peers(points, ax=ax)
+    peer = ax.containers[1]
+    assert peer.lines[0].get_ydata().tolist() == pytest.approx([88])
+    [(low, high)] = [segment[:, 1] for segment in peer.lines[2][0].get_segments()]
+    best = binomtest(8_900, 10_000).proportion_ci(method="wilson").high
+    assert low == pytest.approx(ladder.FLOOR) and high == pytest.approx(100 * best)
+    assert {text.get_text() for text in ax.texts} == {"sprint, 1 epoch", "LeNet (d2l), worst seed 10 %"}
+    assert "LeNet (d2l) 88.0 % in 30 s, worst seed 10 %" in ax.get_label()
+    assert "median of the seeds" in ax.get_legend().get_title().get_text()
+
+
 def test_the_chart_of_a_run_that_was_stopped_early_shows_what_there_is(ax):
     first, *_ = made_up()
     ladder.plot_peers(ladder.peer_points([first]), ax=ax)

@@ -441,7 +441,9 @@ def test_a_photo_is_answered_in_evaluation_mode_and_the_model_is_left(spy, tmp_p
     axes = photo.plot_answer(answer)
     assert len(axes) == 3 and [label.get_text() for label in axes[2].get_yticklabels()] == config.CLASS_NAMES
     axes = photo.plot_steps(photo.convert_steps(answer.photo.pixels))
-    assert len(axes) == 7 and "grey" in axes[-1].get_title()
+    assert [ax.get_title().split()[0] for ax in axes] == list("0234567") and "grey" in axes[-1].get_title()
+    axes = photo.plot_steps(photo.convert_steps(answer.photo.pixels, even=True))
+    assert axes[1].get_title().startswith("1 background evened") and axes[2].get_title().startswith("2 trimmed")
 
 
 def test_an_upload_shows_its_answer_or_its_message(spy, monkeypatch):

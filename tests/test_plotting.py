@@ -67,12 +67,18 @@ def test_predictions_carry_a_tick_or_a_cross_the_confidence_and_the_true_class()
     probabilities[0, 8], probabilities[1, 0] = 0.82, 0.63
     images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
     right, wrong = plotting.plot_predictions(images, np.array([8, 6]), np.array([8, 0]), probabilities)
-    assert right.get_title() == "✓ Bag 82%\ntruly Bag"
-    assert wrong.get_title() == "✗ T-shirt/top 63%\ntruly Shirt"
+    assert right.get_title() == "✓ Bag 82 %\ntruly Bag"
+    assert wrong.get_title() == "✗ T-shirt/top 63 %\ntruly Shirt"
     for ax, color in ((right, plotting.GREEN), (wrong, plotting.ORANGE)):
         assert {to_hex(spine.get_edgecolor()) for spine in ax.spines.values()} == {color.lower()}
         assert all(spine.get_visible() for spine in ax.spines.values())
     assert plotting.GREEN != plotting.ORANGE
+
+
+def test_a_confidence_is_never_rounded_to_a_whole():
+    images = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
+    [ax] = plotting.plot_predictions(images, np.array([9]), np.array([5]), np.eye(10)[[5]] * 0.9999)
+    assert ax.get_title() == "✗ Sandal over 99 %\ntruly Ankle boot"
 
 
 def test_loss_curves_are_told_apart_by_line_and_marker(ax):
@@ -156,9 +162,18 @@ def test_the_scoreboard_shows_each_accuracy_with_its_interval_and_chance():
     ax = plotting.plot_scoreboard(table)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a\n100 images", "b\n1,000 images"]
     words = [text.get_text() for text in ax.texts]
-    assert words == ["50.0% (40.0% to 60.0%)", "90.0% (88.0% to 92.0%)", "chance, 10 %"]
+    assert words == ["50.0 % (40.0 to 60.0 %)", "90.0 % (88.0 to 92.0 %)", "chance, 10 %"]
     [[low, _], [high, _]] = ax.collections[0].get_segments()[0], ax.collections[0].get_segments()[1]
     assert np.allclose([low[0], high[0]], [40, 88])
+
+
+@pytest.mark.parametrize("accuracy", [0.934, 1.0])
+def test_the_words_of_the_scoreboard_stay_within_its_frame(accuracy):
+    row = {"name": ["a"], "images": [10_000], "accuracy": [accuracy], "low": [0.929], "high": [accuracy]}
+    ax = plotting.plot_scoreboard(pd.DataFrame(row), ax=plt.subplots(figsize=(8, 2))[1])
+    ax.figure.canvas.draw()
+    frame, words = ax.get_window_extent(), ax.texts[0].get_window_extent()
+    assert frame.x0 < words.x0 and words.x1 < frame.x1
 
 
 def test_signed_numbers_are_marked_with_their_sign_as_well_as_their_colour(ax):
@@ -218,7 +233,7 @@ def test_a_reliability_diagram_has_marks_by_images_and_wilson_intervals(ax):
     assert plotting.plot_reliability(table, ax=ax) is ax
     [marks] = [found for found in ax.collections if len(found.get_offsets()) == 2 and len(found.get_sizes()) == 2]
     assert np.allclose(marks.get_offsets(), [[50, 0], [90, 75]])
-    assert marks.get_sizes()[1] == pytest.approx(99 * marks.get_sizes()[0])
+    assert marks.get_sizes() == pytest.approx([25, 792])  # by images, from a least area on
     [bars] = ax.containers
     (low, high), (low_many, high_many) = (segment[:, 1] for segment in bars.lines[2][0].get_segments())
     # 0 of 4 and 297 of 396, with z = 1.96.
@@ -254,6 +269,7 @@ def test_the_ladder_shows_the_time_and_every_seed_of_every_rung():
     left, right = plotting.plot_ladder(LADDER)
     assert [bar.get_width() for bar in left.patches] == [100, 40]
     assert [text.get_text().strip() for text in left.texts] == ["100 s", "40 s"]
+    assert all(text.get_window_extent().x1 < left.get_window_extent().x1 for text in left.texts)
     assert [label.get_text() for label in left.get_yticklabels()] == ["slow", "quick"]
     seeds = [line.get_xdata().tolist() for line in right.lines if line.get_marker() == "o"]
     assert seeds == LADDER["accuracies"].tolist()
@@ -340,9 +356,11 @@ def test_kernels_share_a_scale_and_say_the_sign_of_each_weight():
 
 def test_a_signed_image_may_have_any_size(ax):
     picture = torch.zeros(26, 27)
-    picture[8:12, 20:24] = 1.0
+    picture[8:12, 20:24], picture[24:, 8:12], picture[16:20, 24:] = 1.0, -1.0, -1.0
     plotting.plot_signed_image(picture, "a map", 1.0, ax=ax)
-    assert cell_texts(ax) == {(9, 21): "+"}
+    # At the lower edge two rows are left for a block, at the right three columns.
+    signs = {text.get_position()[::-1]: text.get_text() for text in ax.texts}
+    assert signs == {(9.5, 21.5): "+", (24.5, 9.5): "−", (17.5, 25): "−"}
 
 
 @pytest.mark.parametrize("number", [1, 5, 6])

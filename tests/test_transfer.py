@@ -155,6 +155,8 @@ def test_the_figure_of_a_transfer_shows_each_draw_the_means_and_the_intervals():
     np.testing.assert_allclose(means["from scratch, mean"], [51.5, 56])
     np.testing.assert_allclose(means["fine-tuned, mean"], [62.5, 67])
     assert len(left.lines) == 2 * (3 + 1)
+    told = describe_axes(left)
+    assert "mean of 3 draws" in told and "scratch: 51.5 with 5, 56.0 with 50; fine-tuned: 62.5 with 5, 67" in told
     assert "minus from scratch" in right.get_ylabel()
     mean, low, high = transfer.paired_interval([10, 11, 12])
     assert f"fine-tuned: 5 labels {mean:+.1f} ({low:+.1f} to {high:+.1f})" in describe_axes(right)
@@ -164,4 +166,5 @@ def test_the_drawing_of_a_transfer_says_which_classes_are_old_and_new():
     ax = transfer.draw_transfer([1, 9], [0, 2])
     told = describe_axes(ax)
     assert "learned Trouser, Ankle boot from many labels" in told and "each of T-shirt/top, Pullover." in told
-    assert {"T-shirt/top\nPullover", "Trouser\nAnkle boot"} <= {text.get_text() for text in ax.texts}
+    words = {text.get_text() for text in ax.texts}
+    assert {"T-shirt/top\nPullover", "Trouser\nAnkle boot", "5 to 100 labels of each class"} <= words
