@@ -533,9 +533,10 @@ def mark(course: Path, assignment: str, students: list[str], workers: int | None
     shared = {"OMP_NUM_THREADS": str(max(1, usable_cores() // workers)), "CUDA_VISIBLE_DEVICES": ""}
     try:
         for student, lines in mark_all(list(left), workers, course, assignment, expected, shared | os.environ):
-            print(f"{student}: {lines[0]}", *lines[1:], sep="\n    ", flush=True)
+            # Before the line is out: whoever reads it may press Ctrl-C at once.
             if not lines[0].startswith("NOT MARKED"):
                 del left[student]
+            print(f"{student}: {lines[0]}", *lines[1:], sep="\n    ", flush=True)
     except KeyboardInterrupt:
         print("\nStopped. Whoever has points above is marked.", flush=True)
     with contextlib.chdir(course), Gradebook(app.coursedir.db_url, app.coursedir.course_id) as gradebook:

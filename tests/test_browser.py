@@ -400,7 +400,7 @@ found = tuning.winners(np.random.default_rng(0).random((108, len(validation))) <
 held_out, temperature, threshold = TensorDataset(images, labels), 1.0, 0.5""",
     "12_data_audit": """real, ranked = np.eye(10)[labels], np.arange(30)
 real_suspects = np.arange(len(labels)) < 30""",
-    "13_your_own_photo": "best = net",
+    "13_your_own_photo": "for_photos = net",
 }
 
 
