@@ -171,21 +171,21 @@ def link_terms(text: str, known: list[str], used: set[str]) -> str:
     text : str
         Its headings, code, formulas and links stay as they are.
     known : list of str
-        The terms. A plural is recognised, and so is a capital at the beginning.
+        The terms. A plural is recognised, and so are a capital at the beginning and a break of the line within.
     used : set of str
         Terms that the page has linked already. The new ones are added.
     """
     # A longer term first, so that "batch normalisation" is no use of "batch".
-    words = "|".join(re.escape(term) for term in sorted(known, key=len, reverse=True))
+    words = "|".join(re.escape(term) for term in sorted(known, key=len, reverse=True)).replace(r"\ ", r"(?: |\n *)")
     pattern = re.compile(rf"(?<![\w-])({words})(s|es)?(?![\w-])", flags=re.IGNORECASE)
     by_lower = {term.lower(): term for term in known}
 
     def one(found: re.Match) -> str:
-        term = by_lower[found[1].lower()]
+        term = by_lower[" ".join(found[1].lower().split())]
         if term in used:
             return found[0]
         used.add(term)
-        return f"{{term}}`{found[0]} <{term}>`"
+        return f"{{term}}`{' '.join(found[0].split())} <{term}>`"
 
     linked, end = [], 0
     for protected in NOT_PROSE.finditer(text):

@@ -143,6 +143,13 @@ def test_first_uses_are_linked_in_prose_alone():
     assert site.link_terms("Batches of logits", ["logit", "batch"], used) == "{term}`Batches <batch>` of logits"
 
 
+@pytest.mark.parametrize("gap", ["\n", "\n  "])
+def test_a_term_that_goes_on_in_the_next_line_is_linked_and_none_over_a_paragraph(gap):
+    linked = site.link_terms(f"as *early{gap}stopping* does", ["early stopping"], set())
+    assert linked == "as *{term}`early stopping <early stopping>`* does"
+    assert site.link_terms(f"too early{gap}\nstopping", ["early stopping"], set()) == f"too early{gap}\nstopping"
+
+
 def test_exercises_hide_what_solutions_show(pages):
     shown = (
         pages["notebooks/exercises/02_mlp_baseline.html"].text,
