@@ -13,18 +13,6 @@ from helpers.deep import name_points, with_intervals
 from helpers.plotting import BLUE, GREEN, ORANGE
 
 RECORDED = config.ROOT / "benchmarks" / "results"
-# Rungs that change more than their name says. A test compares this with the recipes that were measured.
-MORE_CHANGES = {
-    "channels_last, and bfloat16 where it is faster": "two changes at once, the order of the numbers and their format",
-    "one-cycle schedule": "it also trains 5 epochs instead of 20, with a highest learning rate five times the old one",
-    "batch normalisation and a leaner network": (
-        "several changes at once: another network, batch normalisation in it, no dropout any more, and a highest "
-        "learning rate of 0.02 instead of 0.005"
-    ),
-    "SGD with Nesterov momentum": "it also brings weight decay",
-}
-# Rungs that were not trained: they carry the accuracies of the next one, which computes the same. A test compares this.
-TIMED_ONLY = ("the source's recipe, one image at a time", "whole batches")
 UNDECIDED = 0.3  # points: the lesson's rule for three seeds
 # The groups of the recorded peers.
 OURS, WITH_NETWORK, WITHOUT_NETWORK = "ours", "another network", "without a network"
@@ -96,18 +84,14 @@ def rung_in_words(ladder: pd.DataFrame, about: str) -> str:
             f"**Recorded: {name}.** {before['time']:.0f} s → {row['time']:.0f} s, {row['faster']:.2f} times as fast "
             f"({low:.2f} to {high:.2f} over the rounds{agree}). "
         )
-        if row["same"] and before.name in TIMED_ONLY:
+        if row["same"]:
             text += f"Both carry the accuracy {row['mean']:.2f} %: they compute the same, so it was measured only once."
-        elif row["same"]:
-            text += f"The accuracy stays at {row['mean']:.2f} %: the networks are the same."
         else:
             decided = "below our bound, so not decided" if abs(row["gain"]) < UNDECIDED else "decided"
             text += (
                 f"Validation accuracy {before['mean']:.2f} ± {before['std']:.2f} % → {row['mean']:.2f} ± "
                 f"{row['std']:.2f} %: **{row['gain']:+.2f} points**, {decided}."
             )
-        if name in MORE_CHANGES:
-            text += f" But {MORE_CHANGES[name]}, so no single cause can be named."
         told.append(text)
     return "\n\n".join(told) or f"*No rung about {about} has been measured yet.*"
 

@@ -183,6 +183,7 @@ def train_recipe(
     train: TensorDataset,
     validation: TensorDataset | None = None,
     model: nn.Module | None = None,
+    dtype: torch.dtype | None = None,
     replay: bool | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:
     """Build the network of a recipe and train it.
@@ -196,7 +197,7 @@ def train_recipe(
         between the epochs.
     model : nn.Module, optional
         Another network than the recipe's, to be trained by it.
-    replay : bool, optional
+    dtype, replay : torch.dtype, bool, optional
         As for `fit`.
 
     Returns
@@ -218,6 +219,7 @@ def train_recipe(
         **make_schedule(recipe, optimizer, len(train)),
         augment=make_augment(recipe),
         loss_fn=partial(getattr(F, recipe.loss), **recipe.loss_options),
+        dtype=dtype,
         replay=replay,
         seed=recipe.seed,
     )

@@ -1,13 +1,15 @@
 """The recorded ladder: what a rung gained, what else it changed, how far seeds scatter, and the points of the race."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from torch import nn
 
 from benchmarks import steps
-from helpers import ladder
+from helpers import ladder, models
+from helpers.recipes import RECIPES
 
 ENTRIES = [
     {"step": "slow", "epochs": 20, "seconds": [100.0, 90.0, 120.0], "accuracies": [0.90, 0.91, 0.92]},
@@ -32,8 +34,8 @@ def test_a_rung_is_compared_with_the_one_before_it():
 def test_a_rung_in_words_says_its_numbers_and_whether_they_decide():
     table = ladder.read_ladder(ENTRIES)
     assert "100 s → 50 s, 2.00 times as fast (1.50 to 3.00 over the rounds). " in ladder.rung_in_words(table, "loader")
-    assert "the networks are the same" in ladder.rung_in_words(table, "loader")
-    assert "Both carry" not in ladder.rung_in_words(table, "loader")
+    assert "Both carry the accuracy 91.00 %" in ladder.rung_in_words(table, "loader")
+    assert "Both carry" not in ladder.rung_in_words(table, "better")
     assert "**+2.00 points**, decided." in ladder.rung_in_words(table, "better")
     assert "**+0.20 points**, below our bound, so not decided." in ladder.rung_in_words(table, "small")
     both = ladder.rung_in_words(table, "idea").split("\n\n")
@@ -60,38 +62,66 @@ def test_runs_that_stand_on_several_rungs_count_once_in_the_scatter():
 
 
 def changes(before, after):
-    """Return what differs between two recipes, each option by itself; what any optimizer needs belongs to it."""
-    old, new = asdict(before), asdict(after)
-    found = {name for name in old if old[name] != new[name] and not name.endswith("_options") and name != "lesson"}
-    for name in ("optimizer_options", "loss_options"):
-        options = {option for option in {**old[name], **new[name]} if old[name].get(option) != new[name].get(option)}
-        if "optimizer" in found:
-            options -= {"lr", "other_lr", "momentum", "nesterov"}
-        found |= options
-    return found
+    """Return what differs between two steps: an optimizer, a schedule and a loss each come with their settings."""
+    old, new = asdict(before.recipe), asdict(after.recipe)
+    found = {name.removesuffix("_options") for name in old if old[name] != new[name]} - {"lesson"}
+    decay = [recipe["optimizer_options"].get("weight_decay") for recipe in (old, new)]
+    if "optimizer" in found and decay[0] != decay[1] and old["optimizer"] != new["optimizer"]:
+        found.add("weight_decay")  # Adam and Muon can go without, or with it
+    built = (before.build, after.build)
+    # A network of `helpers.models` takes the place of one that was built for the ladder.
+    found |= {"network"} if built[0] != built[1] else set()
+    return found | ({"bfloat16"} if before.bfloat16 != after.bfloat16 else set())
 
 
-def test_every_rung_that_changes_more_than_its_name_says_is_told():
-    recipes = list(steps.STEPS.items())
-    several = {name for (_, before), (name, after) in pairwise(recipes) if len(changes(before, after)) > 1}
-    assert set(ladder.MORE_CHANGES) - {recipes[0][0]} == several  # the first one names both of its changes
-    assert set(ladder.MORE_CHANGES) <= set(ladder.read_ladder().index)
+def test_every_rung_changes_one_thing():
+    for (_, before), (name, after) in pairwise(steps.STEPS.items()):
+        assert len(changes(before, after)) == 1, name
+    assert (
+        steps.STEPS["Muon for the convolutions"].recipe == RECIPES["sprint"]
+    )  # the ladder leads to the lesson's recipe
 
 
-def test_an_accuracy_that_was_copied_is_not_told_as_measured():
-    assert list(ladder.TIMED_ONLY) == steps.SLOW
+def test_a_rung_with_two_changes_is_noticed():
+    leaner, cycle = steps.STEPS["a leaner network"], steps.STEPS["one-cycle schedule"]
+    assert changes(steps.STEPS["no dropout"], leaner) == {"network", "optimizer"}  # and its rate
+    assert changes(cycle, steps.STEPS["batch normalisation"]) == {"network", "epochs"}
+    decayed = steps.STEPS["weight decay"]
+    assert changes(leaner, decayed) == {"optimizer", "weight_decay"}
+    assert changes(decayed, replace(decayed, bfloat16=False)) == {"bfloat16"}
+
+
+def test_batch_norm_is_all_that_the_ladder_adds_to_fashion_cnn():
+    plain, changed = models.FashionCNN(), steps.with_batch_norm()
+    added = [layer for layer in changed if isinstance(layer, nn.BatchNorm2d)]
+    assert [str(layer) for layer in changed if layer not in added] == [str(layer) for layer in plain]
+    assert [layer.num_features for layer in added] == [32, 64]
+    assert [type(layer) for layer in changed][:3] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+    assert [layer.p for layer in steps.without_dropout() if isinstance(layer, nn.Dropout)] == [0]
+
+
+def test_rungs_that_compute_the_same_are_told_so():
     table = ladder.read_ladder()
-    for about in ("whole batches", "channels_last"):
-        text = ladder.rung_in_words(table, about)
-        assert "it was measured only once" in text and "stays at" not in text
-    assert "The accuracy stays at" in ladder.rung_in_words(table, "memory is kept")  # trained, too
+    assert table["same"].tolist()[: len(steps.SLOW) + 1] == [False, *[True] * len(steps.SLOW)]
+    assert not table["same"].iloc[len(steps.SLOW) + 1 :].any()
+    for about in ("whole batches", "memory is kept", "channels_last"):
+        assert "it was measured only once" in ladder.rung_in_words(table, about)
 
 
 def test_every_section_of_the_lesson_finds_its_rung():
     table = ladder.read_ladder()
-    words = ["whole batches", "one-cycle", "leaner network", "label smoothing", "random flips", "at test time"]
-    for about in [*words, "channels_last", "memory is kept", "Nesterov", "Muon"]:
-        assert "has been measured" not in ladder.rung_in_words(table, about)
+    words = ["whole batches", "five times as high", "one-cycle", "5 epochs", "batch normalisation", "no dropout"]
+    words += ["four times", "leaner network", "label smoothing", "random flips", "at test time"]
+    for about in [*words, "channels_last", "bfloat16", "memory is kept", "Nesterov", "Muon"]:
+        assert ladder.rung_in_words(table, about).count("Recorded: ") == 1
+
+
+def test_a_high_rate_does_harm_and_the_cycle_repairs_it():  # as lesson 07 says of its recorded ladder
+    gain = ladder.read_ladder()["gain"].dropna()
+    largest = gain.abs().sort_values().index[-2:]
+    assert set(largest) == {"a learning rate five times as high", "one-cycle schedule"}
+    assert gain["a learning rate five times as high"] < -ladder.UNDECIDED
+    assert gain["one-cycle schedule"] > ladder.UNDECIDED
 
 
 def test_a_training_in_pieces_is_one_point_of_the_race():
