@@ -7,14 +7,59 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
+from matplotlib.image import AxesImage
 from matplotlib.patches import Polygon, Rectangle
 from scipy.stats import binom
 from torch import nn
 
 from helpers import config
+from helpers.explain import enlarge
+from helpers.models import Residual
 from helpers.plotting import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, ink_on, plot_confusion_matrix
 
 LIGHT_ORANGE = "#FBE3D3"  # behind the boxes of a table that are chosen
+
+
+def draw_softmax(logits, names: list[str], *, axes: np.ndarray | None = None) -> np.ndarray:
+    """Draw the logits of one image, their exponentials, and each of these over their sum: the probabilities.
+
+    Parameters
+    ----------
+    logits : array-like
+        float, (classes,).
+    names : list of str
+        Of the classes.
+    axes : np.ndarray of 3 Axes, optional
+        One above the other.
+
+    Returns
+    -------
+    np.ndarray
+        Of 3 Axes.
+    """
+    axes = plt.subplots(3, 1, figsize=(9.5, 5.2), sharex=True)[1] if axes is None else axes
+    logits = np.asarray(logits, float)
+    exponentials = np.exp(logits)
+    total = exponentials.sum()
+    probabilities = exponentials / total
+    stages = [
+        ("z", logits, 2, "1. Logits z, of any sign"),
+        ("exp(z)", exponentials, 2, f"\n2. exp(z), above 0; they add up to {total:.2f}"),
+        ("p", probabilities, 3, f"\n3. p = exp(z) / {total:.2f}; they add up to {probabilities.sum():.3f}"),
+    ]
+    for ax, (quantity, heights, digits, title) in zip(axes, stages, strict=True):
+        numbers = [f"{height:.{digits}f}".replace("-", "−") for height in heights]
+        ax.bar_label(ax.bar(range(len(heights)), heights, width=0.65, color=BLUE), numbers, padding=2, fontsize=10)
+        ax.axhline(0, color="black", linewidth=1)
+        ax.set_title(title, fontsize=12, loc="left")
+        ax.set(ylabel=quantity, yticks=[])
+        ax.margins(x=0.02, y=0.28)
+        ax.grid(False)
+        ax.spines[:].set_visible(False)
+        told = [f"{name} {number}" for name, number in zip(names, numbers, strict=True)]
+        ax.set_label(f"{title.strip()}: {', '.join(told)}.")
+    axes[-1].set_xticks(range(len(names)), names, fontsize=10)
+    return axes
 
 
 def draw_minus_log(probabilities: list[float], *, ax: Axes | None = None) -> Axes:
@@ -277,6 +322,56 @@ def draw_instruments(*, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def draw_dead_relu(
+    inputs: dict[str, np.ndarray], gradients: dict[str, float], *, axes: np.ndarray | None = None
+) -> np.ndarray:
+    """Draw for some units the ReLU, and below it for how many images its input lies where its slope is 0, and where 1.
+
+    Parameters
+    ----------
+    inputs : dict of str to np.ndarray
+        By the name of a unit: float, (images,), what its ReLU gets.
+    gradients : dict of str to float
+        By the name of a unit: the norm of the gradient of its weights.
+    axes : np.ndarray of Axes, optional
+        (2, units).
+
+    Returns
+    -------
+    np.ndarray
+        Of Axes, (2, units).
+    """
+    if axes is None:
+        look = {"sharex": True, "sharey": "row", "squeeze": False}
+        axes = plt.subplots(2, len(inputs), figsize=(9.5, 4.6), **look)[1]
+    reach = 1.05 * max(np.abs(values).max() for values in inputs.values())
+    edges = np.linspace(-reach, reach, 41)  # 0 is one of them
+    for (above, below), (name, values) in zip(axes.T, inputs.items(), strict=True):
+        above.plot([-reach, 0], [0, 0], ":", color=ORANGE, linewidth=4)
+        above.plot([0, reach], [0, reach], color=BLUE, linewidth=3)
+        above.text(-reach / 2, 0.1 * reach, "slope 0", ha="center", va="bottom", fontsize=12)
+        above.text(0.4 * reach, 0.5 * reach, "slope 1", ha="right", va="bottom", fontsize=12)
+        above.set_title(f"{name}, gradient of its weights: {gradients[name]:.2g}", fontsize=12)
+        above.set_label("ReLU: its slope is 0 for an input below 0, and 1 above")
+        on = values > 0
+        below.hist(values[~on], edges, color=ORANGE, hatch="//")
+        below.hist(values[on], edges, color=BLUE)
+        below.set_xlabel("what the ReLU gets")
+        for side, count in ((-0.5, (~on).sum()), (0.5, on.sum())):
+            words = f"{count:,} of {len(on):,}\nimages"
+            below.text(side * reach, 0.96, words, transform=below.get_xaxis_transform(), ha="center", va="top")
+        below.set_label(
+            f"{above.get_title()}. Its input lies below 0 for {(~on).sum():,} of {len(on):,} images, above 0 for "
+            f"{on.sum():,}"
+        )
+        for ax in (above, below):
+            ax.axvline(0, color="black", linewidth=1)
+            ax.grid(False)
+    axes[0, 0].set_ylabel("what it gives")
+    axes[1, 0].set(ylabel="images", ylim=(0, 1.5 * axes[1, 0].get_ylim()[1]))  # with room for the words
+    return axes
+
+
 def draw_fair_coin(heads: int, tosses: int, *, ax: Axes | None = None) -> Axes:
     """Draw how often a fair coin falls heads, and set off every outcome as uneven as the one that was seen.
 
@@ -474,6 +569,53 @@ def draw_broadcasting(upper, lower, *, ax: Axes | None = None) -> Axes:
     ax.set_label(
         f"Broadcasting: a table of shape {tables[0].shape} plus one of shape {tables[1].shape}. Each is repeated along "
         f"the dimension in which its size is 1, drawn dotted, and the sum has shape {total.shape}."
+    )
+    return ax
+
+
+def draw_reshape(table, rows: int, columns: int, *, ax: Axes | None = None) -> Axes:
+    """Draw how the rows of a table, one after the other, make one row, which is cut into new rows of another length.
+
+    The numbers of the table's second row are framed in all three, so that one sees where they go.
+
+    Parameters
+    ----------
+    table : array-like
+        (old rows, old columns), numbers; at least two rows.
+    rows, columns : int
+        The new shape, of as many numbers.
+    """
+    table = np.asarray(table)
+    framed = np.zeros(table.shape, bool)
+    framed[1] = True
+    low, many = max(len(table), rows), table.size
+    line, width = low + 1.9, max(many, table.shape[1] + columns + 2)
+    first, right = (width - many) / 2, width - columns
+    ax = ax or plt.subplots(figsize=(9.5, 5.6))[1]
+    paper(ax, -0.2, width + 0.2, -0.9, line + 2.2)
+    parts = [
+        ("table", table.shape, (0, low - len(table)), -0.3),
+        ("table.flatten()", (1, many), (first, line), 1.9),
+        (f"table.reshape({rows}, {columns})", (rows, columns), (right, low - rows), -0.3),
+    ]
+    for code, shape, (x, y), down in parts:
+        draw_numbers(table.reshape(shape), framed.reshape(shape), place=(x, y), ax=ax)
+        said = (many,) if shape == (1, many) else tuple(shape)
+        ax.text(x + shape[1] / 2, y + down, f"{code}: shape {said}", ha="center", fontsize=12)
+    for cut in range(columns, many, columns):
+        ax.plot([first + cut] * 2, [line - 0.4, line + 1.4], color="black", linewidth=3)
+    arrow = {"arrowstyle": "-|>", "color": GREY, "linewidth": 2.5}
+    steps = [
+        (table.shape[1] / 2, low + 0.15, line - 0.15, "row after row"),
+        (right + columns / 2, line - 0.15, low + 0.15, f"cut into rows of {columns}"),
+    ]
+    for x, start, end, words in steps:
+        ax.annotate("", (x, end), (x, start), arrowprops=arrow)
+        ax.text(x + 0.25, (start + end) / 2, words, va="center", fontsize=12)
+    ax.set_label(
+        f"The rows of a table of shape {table.shape}, one after the other, make one row of {many} numbers, "
+        f"{table.flatten().tolist()}. It is cut into {rows} rows of {columns}: "
+        f"{table.reshape(rows, columns).tolist()}. The old second row, {table[1].tolist()}, is framed."
     )
     return ax
 
@@ -983,3 +1125,354 @@ def draw_batch_norm(layer: nn.BatchNorm1d, batch: list[float], *, ax: Axes | Non
         f"running variance {before[1]:.2f} and {kept[1]:.2f}."
     )
     return ax
+
+
+def draw_copy(block: nn.Sequential, values, words: str, *, ax: Axes | None = None) -> Axes:
+    """Send a small map through a block of two convolutions, and draw the kernels, what they add, and what comes out.
+
+    Parameters
+    ----------
+    block : nn.Sequential
+        As `helpers.deep.plain_block` or `residual_block` makes it, with one channel.
+    values : array-like
+        (rows, columns), at most three rows: the map x. It comes from a ReLU, so nothing in it is negative.
+    words : str
+        Which block it is, and with which weights; the title begins with them.
+    """
+    ax = ax or plt.gca()
+    shortcut = isinstance(block[0], Residual)
+    first, second = (part.weight.detach()[0, 0] for part in block.modules() if isinstance(part, nn.Conv2d))
+    x = torch.as_tensor(values, dtype=torch.float32)
+    with torch.no_grad():
+        y = block(x[None, None])[0, 0]
+        added = block[0](x[None, None])[0, 0] - x
+
+    def arrow(start: float, end: float, label: str = "") -> None:
+        look = {"arrowstyle": "-|>", "color": "black", "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate("", (end, 1.5), (start, 1.5), arrowprops=look)
+        ax.text((start + end) / 2 - 0.1, 1.25, label, ha="center", va="bottom", fontsize=11)
+
+    paper(ax, -0.6, 26.6, -2.3 if shortcut else -0.6, 4.1)
+    for place, kernel in ((5, first), (11, second)):
+        draw_numbers(kernel.numpy().round(2) + 0.0, kernel != 0, place=(place, 0), ax=ax)
+        ax.add_patch(Rectangle((place - 0.1, -0.1), 3.2, 3.2, fill=False, edgecolor=BLUE, linewidth=3.5))
+        ax.text(place + 1.5, 3.3, "3 × 3 conv", ha="center", va="top", fontsize=12)
+    for place, table, name in ((0, x, "x"), (16, added, "F(x)"), (23, y, "y")):
+        if shortcut or table is not added:
+            draw_numbers(table.numpy().round(2) + 0.0, place=(place, 0), ax=ax)
+            ax.text(place + 1.5, 3.3, name, ha="center", va="top", fontsize=14, style="italic")
+    arrow(3.1, 4.8)
+    arrow(8.2, 10.8, "ReLU")
+    arrow(14.2, 15.9 if shortcut else 22.9, "" if shortcut else "ReLU")
+    if shortcut:
+        arrow(19.1, 19.85)
+        arrow(20.95, 22.9, "ReLU")
+        circle = {"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": ORANGE, "linewidth": 3}
+        ax.text(20.4, 1.5, "+", ha="center", va="center", fontsize=14, weight="bold", bbox=circle)
+        ax.plot([1.5, 1.5, 20.4], [-0.15, -1.2, -1.2], color=ORANGE, linewidth=4)
+        ax.annotate("", (20.4, 0.85), (20.4, -1.25), arrowprops={"arrowstyle": "-|>", "color": ORANGE, "linewidth": 4})
+        ax.text(11, -1.45, "shortcut: x itself", ha="center", va="bottom", fontsize=12)
+    outcome = "y is x, a copy" if torch.equal(y, x) else "y is 0, and x is lost" if not y.any() else "y is not x"
+    ax.set_title(f"{words}: {outcome}", fontsize=13, loc="left")
+    rows = [(table.double().round(decimals=2) + 0.0).tolist() for table in (x, first, second, added, y)]
+    given, one, two, change, made = (str(row).replace(".0,", ",").replace(".0]", "]") for row in rows)
+    way = f"A convolution with the kernel {one}, ReLU and a convolution with the kernel {two}"
+    rest = f" make F(x) = {change}. A shortcut brings x past them, and ReLU of x + F(x)" if shortcut else " and ReLU"
+    ax.set_label(f"{ax.get_title(loc='left')}. x = {given}. {way}{rest} make{'s' if shortcut else ''} y = {made}.")
+    return ax
+
+
+def draw_luck(true, images: int, *, seed: int = 10, repetitions: int = 1000, ax: Axes | None = None) -> Axes:
+    """Measure made-up trials on a few images: an arrow for each, from its true accuracy to the measured one.
+
+    The measured ones come from a generator of this function's own. The first repetition is drawn; under the seed given
+    here the winner is about as lucky in it as on average. The title has both numbers.
+
+    Parameters
+    ----------
+    true : array-like
+        float, (trials,), 0 to 1: how often the network of each trial is right.
+    images : int
+        How many it is measured on.
+    """
+    ax = ax or plt.gca()
+    true = np.asarray(true)
+    measured = np.random.default_rng(seed).binomial(images, true, (repetitions, len(true))) / images
+    winners = measured.argmax(axis=1)
+    luck = 100 * (measured.max(axis=1) - true[winners])
+    starts, ends, best = 100 * true, 100 * measured[0], winners[0]
+    for trial, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        look = {"color": ORANGE, "linewidth": 3.5} if trial == best else {"color": GREY, "linewidth": 1.5}
+        arrow = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 15}
+        ax.annotate("", (trial + 1, end), (trial + 1, start), arrowprops=arrow | look)
+    places, bar = np.arange(1, len(true) + 1), {"linestyle": "", "marker": "_", "markersize": 24}
+    ax.plot(places, starts, "o", markersize=9, markerfacecolor="white", color="black", label="true")
+    ax.plot(places, ends, **bar, markeredgewidth=3, color=BLUE, label=f"measured on {images} images")
+    ax.plot(best + 1, ends[best], **bar, markeredgewidth=6, color=ORANGE, label="the winner: measured highest")
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    top = (best + 1, ends[best])
+    ax.annotate("winner", top, (0, 8), textcoords="offset points", ha="center", weight="bold", bbox=box)
+    ax.set(xlabel="trial", ylabel="accuracy (%)", xticks=places)
+    ax.margins(x=0.1, y=0.12)
+    kind = "equally good trials" if np.ptp(true) == 0 else "trials that differ"
+    ax.set_title(f"{len(true)} {kind}\nthe winner's luck: {luck[0]:+.1f} points here, {luck.mean():+.1f} on average")
+    said = ax.get_title().replace("\n", ": ")
+    lengths = ", ".join(f"{end - start:+.1f}" for start, end in zip(starts, ends, strict=True))
+    ax.set_label(
+        f"{said} over {repetitions:,} repetitions. True accuracies from {starts.min():.1f} to {starts.max():.1f} %. An "
+        f"arrow from each to what was measured on {images} images, in points: {lengths}. Trial {best + 1} measures "
+        f"highest, {ends[best]:.1f} %, and wins."
+    )
+    return ax
+
+
+def draw_pairs(inside: list[float], outside: list[float], *, ax: Axes | None = None) -> Axes:
+    """Draw every pair of a garment and something else, and mark those in which the garment has the higher score.
+
+    The line above the marked ones is the ROC curve, their share the AUROC; a tie counts half.
+
+    Parameters
+    ----------
+    inside, outside : list of float
+        The scores of a few garments, which should be high, and of a few other images.
+    """
+    inside, outside = np.sort(inside)[::-1], np.sort(outside)[::-1]
+    ax = ax or plt.subplots(figsize=(8.6, 5))[1]
+    looks = {
+        1: ("✓", {"facecolor": LIGHT_BLUE, "edgecolor": BLUE, "label": "✓ garment higher"}),
+        -1: ("✗", {"facecolor": LIGHT_ORANGE, "edgecolor": ORANGE, "hatch": "//", "label": "✗ garment lower"}),
+    }
+    order = np.sign(inside[:, None] - outside[None]).astype(int)  # 0 where they tie
+    for (row, column), ahead in np.ndenumerate(order):
+        corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) + np.array([column, row])
+        halves = [(1, corners[:3]), (-1, corners[[0, 2, 3]])] if ahead == 0 else [(ahead, corners)]
+        for side, shape in halves:
+            ax.add_patch(Polygon(shape, **looks[side][1]))
+        box = {"boxstyle": "circle,pad=0.1", "facecolor": LIGHT_ORANGE, "edgecolor": "none"} if ahead < 0 else None
+        middle = (column + 0.5, row + 0.5) if ahead else (column + 0.72, row + 0.28)
+        mark = looks[ahead][0] if ahead else "½"
+        ax.text(*middle, mark, ha="center", va="center", color="black", fontsize=16, weight="bold", bbox=box)
+    limits = np.unique([*inside, *outside])[::-1]
+    across, up = ([0, *(np.sum(scores >= limit) for limit in limits)] for scores in (outside, inside))
+    ax.plot(across, up, color="black", linewidth=4, clip_on=False, zorder=3, label="ROC curve")
+    ax.set_xticks(np.arange(len(outside)) + 0.5, [f"{score:g}" for score in outside], fontsize=13)
+    ax.set_yticks(np.arange(len(inside)) + 0.5, [f"{score:g}" for score in inside], fontsize=13)
+    ax.set(xlim=(0, len(outside)), ylim=(0, len(inside)), aspect="equal")
+    ax.set_xlabel("score of what is no garment, highest first", fontsize=12)
+    ax.set_ylabel("score of the garment, highest first", fontsize=12)
+    ax.grid(False)
+    handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))  # one of each kind
+    ax.legend(handles.values(), handles.keys(), loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=12, frameon=False)
+    right, ties = (order > 0).sum(), (order == 0).sum()
+    share = (right + ties / 2) / order.size
+    ax.set_title(f"AUROC: {right} ✓ + {ties} × ½ of {order.size} pairs = {share:.0%}", fontsize=13)
+    ax.set_label(
+        f"Garments have the scores {inside.tolist()}, other images {outside.tolist()}. Of {order.size} pairs the "
+        f"garment has the higher score in {right}, and {ties} tie. These and half of the ties make {share:.0%}: the "
+        "area under the ROC curve, which climbs in steps from the lower left to the upper right."
+    )
+    return ax
+
+
+def draw_grad_cam(image, maps: torch.Tensor, weights: torch.Tensor, *, ax: Axes | None = None) -> Axes:
+    """Draw how Grad-CAM is made: feature maps times their weights, added up, negative numbers to 0, and enlarged.
+
+    Parameters
+    ----------
+    image : array-like
+        (rows, columns), grey levels, as many rows as columns.
+    maps, weights : torch.Tensor
+        float, (channels, side, side) and (channels,). Three maps are drawn: the two that add most, and the one that
+        takes away most.
+    """
+    added_up = (weights[:, None, None] * maps).sum(dim=0)
+    kept = added_up.relu()
+    smooth = enlarge(kept[None], len(image))[0]
+    share = weights * maps.mean(dim=(1, 2))
+    drawn = [*share.argsort(descending=True)[:2].tolist(), int(share.argmin())]
+    limit = added_up.abs().max().item() or 1.0
+    ax = ax or plt.subplots(figsize=(13, 4))[1]
+
+    def show(values, left: float, top: float, size: float, title: str = "", **look) -> AxesImage:
+        ax.text(left + size / 2, top - 0.25, title, ha="center", va="bottom", fontsize=12)
+        extent = (left, left + size, top + size, top)
+        ax.add_patch(Rectangle((left, top), size, size, fill=False, edgecolor=GREY, zorder=3))
+        return ax.imshow(values, extent=extent, interpolation="nearest", **look)
+
+    def arrow(start: float, words: str) -> None:
+        look = {"arrowstyle": "-|>", "color": ORANGE, "linewidth": 2.5}
+        ax.annotate("", (start + 2.5, 4.5), (start, 4.5), arrowprops=look)
+        ax.text(start + 1.15, 4.25, words, ha="center", va="bottom", fontsize=12)
+
+    show(image, 0, 2, 5, "the image", cmap="gray")
+    arrow(5.2, "network")
+    for number, channel in enumerate(drawn):
+        show(maps[channel], 8, 2.95 * number + 0.2, 2.7, cmap="Greys")
+        words = f"× {weights[channel]:+.3f}".replace("-", "−")
+        ax.text(10.9, 2.95 * number + 1.55, words, va="center", fontsize=12)
+    ax.text(7.8, -0.05, f"{len(maps)} maps × mean gradient", va="bottom", fontsize=12)
+    ax.text(9.35, 9.5, "⋮", ha="center", va="center", fontsize=16)
+    arrow(13.6, "add up")
+    shape = f"{kept.shape[0]} × {kept.shape[1]}"
+    for left, values, title in ((16.4, added_up, "their sum"), (24.2, kept, f"Grad-CAM: {shape}")):
+        shown = show(values, left, 2, 5, title, cmap="RdBu", vmin=-limit, vmax=limit)
+        for (row, column), value in np.ndenumerate(values.numpy()):
+            if abs(value) > limit / 8:
+                place = left + (column + 0.5) * 5 / len(values), 2 + (row + 0.5) * 5 / len(values)
+                sign = "+" if value > 0 else "−"
+                ax.text(*place, sign, ha="center", va="center", color=ink_on(shown, value), fontsize=11)
+    arrow(21.55, "ReLU")
+    arrow(29.35, "enlarge")
+    show(image, 32, 2, 5, "over the image", cmap="gray")
+    opacity = (smooth / limit).clamp(0, 0.85).numpy()
+    show(torch.ones_like(smooth), 32, 2, 5, cmap="Oranges", vmin=0, vmax=1.8, alpha=opacity)
+    if kept.any():
+        middles = (np.arange(len(smooth)) + 0.5) * 5 / len(smooth)
+        look = {"levels": [smooth.max().item() / 2], "colors": "white", "linewidths": 2}
+        ax.contour(32 + middles, 2 + middles, smooth, **look)
+    ax.grid(False)
+    signs = ", ".join(f"{weights[channel]:+.3f}" for channel in drawn)
+    ax.set_label(
+        f"Grad-CAM in five steps. The network makes {len(maps)} maps of {shape} from the image. Each is multiplied by "
+        f"its mean gradient; of the three drawn, by {signs}. They are added up, from {added_up.min():.3f} to "
+        f"{added_up.max():.3f}. ReLU sets what is negative to 0. The map is enlarged and laid over the image, with a "
+        "line at half of its highest value."
+    )
+    return paper(ax, -0.2, 37.2, -1.1, 9.9)
+
+
+def draw_folds(images: int, parts: int = 3, *, ax: Axes | None = None) -> Axes:
+    """Draw how each part of the images is answered by the one network that was not trained on it.
+
+    Parameters
+    ----------
+    images, parts : int
+        How many images, and into how many parts they are cut, up to five.
+    """
+    sizes = [len(part) for part in np.array_split(np.arange(images), parts)]
+    edges = np.cumsum([0, *sizes])
+    ax = ax or plt.subplots(figsize=(10, 3.7))[1]
+
+    def box(row: float, part: int, words: str, hatch: str | None = None) -> None:
+        face, edge, ink = (LIGHT_ORANGE, ORANGE, "black") if hatch else (BLUE, "white", "white")
+        look = {"facecolor": face, "edgecolor": edge, "hatch": hatch, "linewidth": 2, "zorder": 2 if hatch else 1}
+        ax.add_patch(Rectangle((edges[part], row), sizes[part], 0.8, **look))
+        style = {"color": ink, "bbox": {"facecolor": face, "edgecolor": "none", "pad": 3}}
+        middle = edges[part] + sizes[part] / 2
+        ax.text(middle, row + 0.4, words, ha="center", va="center", fontsize=12, weight="bold", **style)
+
+    last = parts + 0.5
+    for part, (size, hatch) in enumerate(zip(sizes, ("//", "..", "xx", "\\\\", "++"), strict=False)):
+        middle = edges[part] + size / 2
+        ax.text(middle, -0.2, f"part {part + 1}: {size:,} images", ha="center", va="bottom", fontsize=12)
+        ax.text(-0.02 * images, part + 0.4, f"network {part + 1}", ha="right", va="center", fontsize=12)
+        for network in range(parts):
+            box(network, part, "is asked" if network == part else "trains", hatch if network == part else None)
+        box(last, part, f"from network {part + 1}", hatch)
+    ax.text(-0.02 * images, last + 0.4, "answers", ha="right", va="center", fontsize=12, weight="bold")
+    ax.set(xlim=(-0.15 * images, 1.01 * images), ylim=(last + 0.9, -0.7))
+    ax.set_axis_off()
+    ax.set_title("No network is asked about an image that it was trained on", fontsize=13)
+    told = [f"network {k + 1} trains on {images - size:,} and is asked about {size:,}" for k, size in enumerate(sizes)]
+    ax.set_label(f"{images:,} images in {parts} parts. {'; '.join(told)}. Together that is one answer for each image.")
+    return ax
+
+
+def draw_to_bytes(values: np.ndarray, ways: dict[str, np.ndarray], *, ax: Axes | None = None) -> Axes:
+    """Draw grey levels of 16 bits as a row of boxes, and below it the bytes that several ways make of them.
+
+    Parameters
+    ----------
+    values : np.ndarray
+        uint16, (N,).
+    ways : dict of str to np.ndarray
+        By the way: uint8, (N,).
+    """
+    ax = ax or plt.subplots(figsize=(12, 3))[1]
+    rows = {"16 bits, as in the file": values, **ways}
+    for number, (name, levels) in enumerate(rows.items()):
+        top = 1.2 * number + (0.3 if number else 0)
+        look = {"cmap": "gray", "vmin": 0, "vmax": np.iinfo(levels.dtype).max, "interpolation": "nearest"}
+        shown = ax.imshow(levels[None], extent=(0, 2 * len(levels), top + 1, top), **look)
+        ax.add_patch(Rectangle((0, top), 2 * len(levels), 1, fill=False, edgecolor=GREY))
+        ax.text(-0.3, top + 0.5, name, ha="right", va="center", fontsize=13)
+        for place, level in enumerate(levels.tolist()):
+            style = {"ha": "center", "va": "center", "color": ink_on(shown, level), "fontsize": 13}
+            ax.text(2 * place + 1, top + 0.5, f"{level:,}", **style)
+    ax.grid(False)
+    told = [f"{name}: {', '.join(map(str, levels.tolist()))}" for name, levels in rows.items()]
+    ax.set_label(f"Grey levels, 0 black. {'; '.join(told)}.")
+    return paper(ax, -8, 2 * len(values) + 0.1, -0.1, 1.2 * len(rows) + 0.2)
+
+
+def draw_sum_in_16_bits(weights: dict[str, int], *, ax: Axes | None = None) -> Axes:
+    """Draw the largest sum of two products of a byte and a weight, and what is cut off where it has 16 bits.
+
+    Parameters
+    ----------
+    weights : dict of str to int
+        By the format: its largest weight.
+    """
+    ax = ax or plt.subplots(figsize=(9, 2.5))[1]
+    byte, most = np.iinfo(np.uint8).max, np.iinfo(np.int16).max
+    told = []
+    for row, weight in enumerate(weights.values()):
+        total = 2 * byte * weight
+        ax.barh(row, min(total, most), color=LIGHT_BLUE, edgecolor=BLUE)
+        words = f"{byte} × {weight} + {byte} × {weight} = {total:,}"
+        ax.text(0.02 * most, row, words, va="center", fontsize=12)
+        told.append(words)
+        if total > most:
+            ax.barh(row, total - most, left=most, color=LIGHT_ORANGE, edgecolor=ORANGE, hatch="//")
+            box = {"facecolor": LIGHT_ORANGE, "edgecolor": "none", "pad": 2}
+            lost = f"cut off: {total - most:,}"
+            ax.text((most + total) / 2, row, lost, ha="center", va="center", fontsize=12, bbox=box)
+            told[-1] += f", {lost}"
+    ax.axvline(most, color="black", linestyle="--", linewidth=2)
+    ax.set_title(f"The largest number in 16 bits is {most:,}, the dashed line", fontsize=12)
+    ax.set_yticks(range(len(weights)), list(weights), fontsize=12)
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.set(ylim=(len(weights) - 0.5, -0.5), xlabel="sum of two products")
+    ax.grid(False)
+    ax.set_label(f"{ax.get_title()}. {'; '.join(told)}.")
+    return ax
+
+
+def draw_step_lengths(matrices: dict[str, torch.Tensor], *, axes: np.ndarray | None = None) -> np.ndarray:
+    """Draw what matrices make of all inputs of length 1, with arrows for the two directions of the first matrix.
+
+    Parameters
+    ----------
+    matrices : dict of str to torch.Tensor
+        By the name: float, (2, 2), of which the others have the singular vectors of the first.
+
+    Returns
+    -------
+    np.ndarray
+        Of Axes, one for each matrix.
+    """
+    axes = plt.subplots(1, len(matrices), figsize=(4.4 * len(matrices), 4.2))[1] if axes is None else axes
+    angle = torch.linspace(0, 2 * np.pi, 121)
+    circle = torch.stack([angle.cos(), angle.sin()])
+    inputs = torch.linalg.svd(next(iter(matrices.values())))[2].T
+    reach = 1.25 * max(torch.linalg.svdvals(matrix).max().item() for matrix in matrices.values())
+    for ax, (name, matrix) in zip(axes, matrices.items(), strict=True):
+        ax.plot(*circle, ":", color=GREY, linewidth=2, label="inputs")
+        ax.plot(*(matrix @ circle), color="black", linewidth=2.5, label="outputs")
+        tips, told = matrix @ inputs, []
+        for tip, color, line in zip(tips.T, (BLUE, ORANGE), ("-", "--"), strict=True):
+            tip, length = tip * (1 if tip[1] > 0 else -1), tip.norm()
+            look = {"arrowstyle": "-|>", "color": color, "linewidth": 3, "linestyle": line, "shrinkA": 0, "shrinkB": 0}
+            ax.annotate("", tip, (0, 0), arrowprops=look)
+            place = tip * (1 + 0.17 * reach / length)
+            style = {"color": color, "weight": "bold", "fontsize": 13}
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+            ax.text(*place, f"{length:.2f}", ha="center", va="center", bbox=box, **style)
+            told.append(f"{length:.2f}")
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        ax.set(xlabel="first number", ylabel="second number")
+        ax.grid(False)
+        ax.set_title(name, fontsize=13)
+        ax.set_label(f"{name}: of length 1 it makes {' in one direction and '.join(told)} in the other.")
+    axes[0].legend(loc="lower right", fontsize=11)
+    return axes

@@ -1,12 +1,16 @@
 """Drawings, checked through their Axes: curves, marks, words and the numbers in them."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import roc_curve
 from torch import nn
 
-from helpers import config, drawings
+from helpers import config, deep, drawings
+from helpers.explain import enlarge
 
 pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
 
@@ -15,6 +19,20 @@ def line(ax, label):
     """Give the one line whose label begins so."""
     [found] = [drawn for drawn in ax.lines if drawn.get_label().startswith(label)]
     return found
+
+
+def test_softmax_divides_the_exponentials_by_their_sum():
+    logits = torch.tensor([2.0, -1.0, 0.5])
+    axes = drawings.draw_softmax(logits, ["a", "b", "c"])
+    stages = logits, logits.exp(), logits.softmax(dim=0)
+    for ax, values, digits in zip(axes, stages, (2, 2, 3), strict=True):
+        assert [bar.get_height() for bar in ax.patches] == pytest.approx(values.tolist())
+        numbers = [text.get_text().replace("−", "-") for text in ax.texts]
+        assert numbers == [f"{value:.{digits}f}" for value in values]
+        assert f"a {numbers[0]}, b {numbers[1].replace('-', '−')}, c {numbers[2]}." in ax.get_label()
+    assert "add up to 9.41" in axes[1].get_title(loc="left")
+    assert "exp(z) / 9.41; they add up to 1.000" in axes[2].get_title(loc="left")
+    assert [label.get_text() for label in axes[2].get_xticklabels()] == ["a", "b", "c"]
 
 
 def test_minus_log_is_marked_where_it_is_asked(ax):
@@ -136,6 +154,24 @@ def test_broadcasting_repeats_the_size_of_one_and_marks_what_was_given(ax):
     assert shapes == ["shape (2, 1)", "shape (1, 3)", "shape (2, 3)"]
 
 
+def test_reshape_keeps_the_order_of_the_numbers_and_shows_where_one_row_goes(ax):
+    table = torch.arange(12).reshape(3, 4) * 3 + 1
+    drawings.draw_reshape(table, 2, 6, ax=ax)
+    order = [str(number) for number in table.flatten().tolist()]  # in each of the three
+    numbers = boxes(ax)  # of the old table on the left and the new one on the right, then of the row below
+    lines = [*order[:4], *order[4:8], *order[:6], *order[8:], *order[6:], *order]
+    assert [number for number, _ in numbers] == lines
+    assert [number for number, chosen in numbers if chosen] == [*order[4:8], *order[4:6], *order[6:8], *order[4:8]]
+    places = {text.get_text(): text.get_position() for text in ax.texts if text.get_position()[1] > 4}
+    [cut] = [drawn.get_xdata()[0] for drawn in ax.lines]
+    assert places[order[5]][0] < cut < places[order[6]][0]  # after the sixth number
+    down, up = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert down.xyann[1] < down.xy[1] and up.xyann[1] > up.xy[1] and down.xy[0] < up.xy[0]
+    words = {text.get_text() for text in ax.texts}
+    assert {"table: shape (3, 4)", "table.flatten(): shape (12,)", "table.reshape(2, 6): shape (2, 6)"} <= words
+    assert str(table.reshape(2, 6).tolist()) in ax.get_label()
+
+
 @pytest.mark.parametrize(("start", "step", "end"), [(250, 10, 4), (3, 20, 23), (255, 1, 0)])
 def test_the_ring_of_a_byte_ends_where_uint8_ends(ax, start, step, end):
     drawings.draw_byte_ring(start, step, ax=ax)
@@ -184,6 +220,27 @@ def test_the_riddle_draws_the_means_of_the_classes_that_its_answer_names():
         assert line(ax, "dashed").get_ydata() == pytest.approx(mean.mean(dim=1 - solid).numpy())
         assert line(ax, "dashed").get_linestyle() == "--"
         assert drawings.RIDDLE[letter] not in f"{ax.get_title()}{ax.get_label()}"
+
+
+def test_all_inputs_of_a_dead_unit_lie_where_the_slope_is_zero():
+    inputs = {"living": np.array([-2.0, -1, 0.5, 3, 1]), "dead": np.array([-3.0, -0.5, -0.01, -1, -2])}
+    axes = drawings.draw_dead_relu(inputs, {"living": 0.25, "dead": 0.0})
+    for (above, below), (off, on), norm in zip(axes.T, [(2, 3), (5, 0)], ("0.25", "0"), strict=True):
+        flat, steep = (drawn.get_xydata() for drawn in above.lines[:2])
+        assert flat[:, 1].tolist() == [0, 0] and flat[1, 0] == 0
+        assert steep[0].tolist() == [0, 0] and steep[1, 0] == steep[1, 1] > 3
+        slopes = {text.get_text(): text.get_position()[0] for text in above.texts}
+        assert slopes["slope 0"] < 0 < slopes["slope 1"]
+        left = [bar for bar in below.patches if bar.get_hatch()]  # not by colour alone
+        right = [bar for bar in below.patches if not bar.get_hatch()]
+        assert (sum(bar.get_height() for bar in left), sum(bar.get_height() for bar in right)) == (off, on)
+        assert all(bar.get_x() + bar.get_width() < 1e-9 for bar in left if bar.get_height())
+        assert all(bar.get_x() > -1e-9 for bar in right if bar.get_height())
+        counts = {text.get_position()[0] > 0: text.get_text() for text in below.texts}
+        assert counts == {False: f"{off} of 5\nimages", True: f"{on} of 5\nimages"}
+        assert above.get_title().endswith(f"gradient of its weights: {norm}")
+        assert above.get_xlim() == below.get_xlim()
+        assert f"below 0 for {off} of 5 images, above 0 for {on}" in below.get_label()
 
 
 @pytest.mark.parametrize(
@@ -353,3 +410,162 @@ def test_the_flow_of_batch_norm_carries_the_numbers_of_the_layer(ax, training):
     assert into_the_batch == (rows if training else [])  # each number has its way into the mean and the variance
     assert ax.get_title().startswith("Training mode" if training else "Evaluation mode")
     assert all(f"{round(value, 2):g}" in ax.get_label() for value in output)
+
+
+@pytest.mark.parametrize(("make", "middle"), [(deep.plain_block, 1), (deep.plain_block, 0), (deep.residual_block, 0)])
+def test_a_block_is_drawn_with_its_kernels_and_what_they_make_of_the_map(ax, make, middle):
+    block, x = make(1), np.array([[1, 3, 0], [2, 5, 1], [4, 0, 2]])
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.zero_()
+            if parameter.dim() == 4:
+                parameter[0, 0, 1, 1] = middle
+    drawings.draw_copy(block, x, "This one", ax=ax)
+    residual = make is deep.residual_block
+    kernel, lost = [0] * 4 + [middle] + [0] * 4, not (middle or residual)
+    numbers = [text for text in ax.texts if text.get_text().isdigit()]
+    numbers.sort(key=lambda text: (text.get_position()[0] // 5.5, text.get_position()[1], text.get_position()[0]))
+    end = [0] * 9 if lost else x.flatten().tolist()
+    added = [0] * 9 if residual else []
+    assert [int(text.get_text()) for text in numbers] == [*x.flatten(), *kernel, *kernel, *added, *end]
+    assert ax.get_title(loc="left") == f"This one: {'y is 0, and x is lost' if lost else 'y is x, a copy'}"
+    assert f"y = {np.reshape(end, (3, 3)).tolist()}" in ax.get_label()
+    arrows = [(text.xyann[0], text.xy[0]) for text in ax.texts if getattr(text, "arrow_patch", None)]
+    level = sorted((start, tip) for start, tip in arrows if start != tip)
+    assert all(start < tip for start, tip in level) and len(level) == (5 if residual else 3)
+    # The shortcut leads from x to the plus sign.
+    plus = [text.get_position()[0] for text in ax.texts if text.get_text() == "+"]
+    assert [tip for start, tip in arrows if start == tip] == plus == [drawn.get_xdata()[-1] for drawn in ax.lines]
+    assert len(plus) == residual and all(drawn.get_xdata()[0] == 1.5 for drawn in ax.lines)
+
+
+def test_a_block_that_adds_something_is_no_copy(ax):
+    block = deep.residual_block(1)
+    with torch.no_grad():
+        for parameter, value in zip(block.parameters(), (0, 0.05, 1, 2), strict=True):
+            parameter.fill_(value)
+    drawings.draw_copy(block, [[1, 2, 3]], "This one", ax=ax)
+    added = block[0](torch.tensor([[[[1.0, 2, 3]]]])) - torch.tensor([1.0, 2, 3])
+    assert added.flatten().tolist() == pytest.approx([2.1, 2.15, 2.1])
+    assert ax.get_title(loc="left") == "This one: y is not x"
+    numbers = [text.get_text() for text in ax.texts if text.get_text().isdigit()]
+    assert numbers[:18] == ["0"] * 9 + ["1"] * 9  # the two kernels
+    assert "F(x) = [[2.1, 2.15, 2.1]]" in ax.get_label()
+    assert ax.get_label().endswith("makes y = [[3.1, 4.15, 5.1]].")
+
+
+@pytest.mark.parametrize("true", [[0.75] * 8, np.linspace(0.6, 0.9, 5), [0.8]])
+def test_arrows_of_luck_lead_from_true_to_measured_and_the_highest_measured_wins(ax, true):
+    drawings.draw_luck(true, 200, ax=ax)
+    starts, ends = (line(ax, label).get_ydata() for label in ("true", "measured on 200"))
+    assert starts == pytest.approx(100 * np.asarray(true))
+    assert 2 * ends == pytest.approx(np.round(2 * ends)) and (len(ends) == 1 or np.ptp(ends) > 0)  # of 200 images
+    arrows = [(text.xyann, text.xy) for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert arrows == [((k + 1, a), (k + 1, b)) for k, (a, b) in enumerate(zip(starts, ends, strict=True))]
+    [winner] = line(ax, "the winner").get_xydata()
+    best = int(np.argmax(ends))
+    assert winner.tolist() == [best + 1, ends[best]]
+    assert [text.xy for text in ax.texts if text.get_text() == "winner"] == [(best + 1, ends[best])]
+    here, mean = re.search(r"luck: (\S+) points here, (\S+) on average", ax.get_title()).groups()
+    assert float(here) == pytest.approx(ends[best] - starts[best], abs=0.06)
+    tried = np.random.default_rng(99).binomial(200, true, (20_000, len(true))) / 200
+    luck = [row.max() - true[row.argmax()] for row in tried]
+    assert float(mean) == pytest.approx(100 * np.mean(luck), abs=0.35)
+    assert ("equally good" in ax.get_title()) == (np.ptp(true) == 0)
+
+
+def test_pairs_are_counted_and_lie_below_the_roc_curve(ax):
+    inside, outside = [3, 9, 5], [5, 1, 7, 9]
+    drawings.draw_pairs(inside, outside, ax=ax)
+    marks = [text.get_text() for text in ax.texts]
+    assert (marks.count("✓"), marks.count("½"), marks.count("✗")) == (5, 2, 5)
+    assert ax.get_title() == "AUROC: 5 ✓ + 2 × ½ of 12 pairs = 50%"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["9", "5", "3"]  # from below
+    x, y = line(ax, "ROC curve").get_data()
+    share, truth = np.r_[inside, outside], np.r_[np.ones(3), np.zeros(4)]
+    across, up, _ = roc_curve(truth, share, drop_intermediate=False)
+    assert (np.asarray(x) / 4).tolist() == across.tolist() and (np.asarray(y) / 3).tolist() == up.tolist()
+    ticks = [text.get_position() for text in ax.texts if text.get_text() == "✓"]
+    assert all(np.interp(column, x, y) >= row for column, row in ticks)
+    hatched = [patch for patch in ax.patches if patch.get_hatch()]
+    assert len(hatched) == 5 + 2 and "in 5, and 2 tie" in ax.get_label()
+
+
+def test_the_flow_of_grad_cam_ends_in_what_the_helper_computes():
+    generator = torch.Generator().manual_seed(0)
+    maps, weights = torch.rand(5, 4, 4, generator=generator), torch.tensor([0.1, 0.3, -0.2, -0.4, 0.2])
+    ax = drawings.draw_grad_cam(torch.zeros(8, 8), maps, weights)
+    total = torch.einsum("c,cij->ij", weights, maps)
+    drawn = [torch.as_tensor(np.asarray(image.get_array())) for image in ax.images]
+    [added, kept] = [values for values, image in zip(drawn, ax.images, strict=True) if image.get_cmap().name == "RdBu"]
+    assert torch.allclose(added, total) and torch.equal(kept, added.clamp(min=0)) and not torch.equal(kept, added)
+    opacity = ax.images[-1].get_alpha()
+    assert np.allclose(opacity, (enlarge(kept[None], 8)[0] / total.abs().max()).clamp(0, 0.85))
+    words = [text.get_text() for text in ax.texts]
+    assert [word for word in words if word.startswith("×")] == ["× +0.300", "× +0.200", "× −0.400"]
+    arrows = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert len(arrows) == 4 and all(arrow.xy[0] > arrow.xyann[0] for arrow in arrows)
+    assert {"5 maps × mean gradient", "add up", "ReLU", "enlarge", "Grad-CAM: 4 × 4"} <= set(words)
+
+
+def test_grad_cam_without_anything_positive_has_no_outline():
+    ax = drawings.draw_grad_cam(torch.zeros(8, 8), torch.ones(3, 4, 4), -torch.ones(3))
+    assert not ax.collections and not ax.images[-1].get_alpha().any()
+
+
+def test_each_part_is_asked_once_by_the_network_that_did_not_train_on_it(ax):
+    drawings.draw_folds(11, 3, ax=ax)
+    words = [(text.get_text(), *text.get_position()) for text in ax.texts]
+    rows = {text: y for text, _, y in words if text.startswith("network") or text == "answers"}
+    columns = {text: x for text, x, _ in words if text.startswith("part")}
+    assert list(columns) == ["part 1: 4 images", "part 2: 4 images", "part 3: 3 images"]
+    boxes = {(x, y): text for text, x, y in words}
+    for network in (1, 2, 3):
+        along = [boxes[x, rows[f"network {network}"]] for x in columns.values()]
+        assert along == ["is asked" if part == network else "trains" for part in (1, 2, 3)]
+    assert [boxes[x, rows["answers"]] for x in columns.values()] == [f"from network {part}" for part in (1, 2, 3)]
+    assert len([patch for patch in ax.patches if patch.get_hatch()]) == 3 + 3
+    assert "network 3 trains on 8 and is asked about 3" in ax.get_label()
+
+
+def test_grey_levels_are_drawn_with_their_numbers_one_row_for_each_way(ax):
+    values = np.array([0, 300, 65535], np.uint16)
+    drawings.draw_to_bytes(values, {"right": (values // 257).astype(np.uint8), "wrong": values.astype(np.uint8)}, ax=ax)
+    rows = {}
+    for text in ax.texts:
+        rows.setdefault(text.get_position()[1], []).append(text.get_text())
+    assert list(rows.values()) == [
+        ["16 bits, as in the file", "0", "300", "65,535"],
+        ["right", "0", "1", "255"],
+        ["wrong", "0", "44", "255"],
+    ]
+    assert [image.get_array().tolist() for image in ax.images] == [[[0, 300, 65535]], [[0, 1, 255]], [[0, 44, 255]]]
+    assert [image.get_clim() for image in ax.images] == [(0, 65535), (0, 255), (0, 255)]  # one shade of white
+
+
+def test_a_sum_is_cut_off_at_the_largest_number_of_16_bits(ax):
+    drawings.draw_sum_in_16_bits({"large": 100, "small": 60}, ax=ax)
+    widths = {(patch.get_hatch(), patch.get_x()): [] for patch in ax.patches}
+    for patch in ax.patches:
+        widths[patch.get_hatch(), patch.get_x()].append(patch.get_width())
+    assert widths == {(None, 0): [32767, 2 * 255 * 60], ("//", 32767): [2 * 255 * 100 - 32767]}
+    words = [text.get_text() for text in ax.texts]
+    assert words == ["255 × 100 + 255 × 100 = 51,000", "cut off: 18,233", "255 × 60 + 255 × 60 = 30,600"]
+    assert ax.lines[-1].get_xdata()[0] == 32767 and "32,767" in ax.get_title()
+
+
+def test_the_arrows_are_as_long_as_the_singular_values_and_keep_their_directions():
+    left, _, right = torch.linalg.svd(torch.tensor([[2.0, 1.0], [0.5, 1.0]]))
+    values = [torch.tensor([1.5, 0.3]), torch.tensor([0.8, 1.1])]
+    axes = drawings.draw_step_lengths({name: left * v @ right for name, v in zip("ab", values, strict=True)})
+    for ax, lengths in zip(axes, values, strict=True):
+        arrows = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+        for arrow, direction, length in zip(arrows, left.T, lengths, strict=True):
+            assert abs(float(torch.as_tensor(arrow.xy) @ direction)) == pytest.approx(length.item(), abs=1e-5)
+        written = [text.get_text() for text in ax.texts if text.get_text()]
+        assert written == [f"{length:.2f}" for length in lengths.tolist()]
+        outputs = np.hypot(*line(ax, "outputs").get_data())
+        low, high = lengths.min().item(), lengths.max().item()
+        assert (outputs.min(), outputs.max()) == pytest.approx((low, high), rel=0.01)
+        assert np.hypot(*line(ax, "inputs").get_data()) == pytest.approx(1)
+        assert all(written_length in ax.get_label() for written_length in written)
