@@ -31,6 +31,7 @@ def one_cycle(recipe: Recipe, epochs: int, highest: float = 3e-3) -> Recipe:
 NET, CNN, BATCH_NORM = RECIPES["fashion_net"], RECIPES["fashion_cnn"], RECIPES["batchnorm_cnn"]
 TRIED = {
     "FashionNet, 8 epochs, rate × 0.7 after each": step_down(NET, 8, 0.7),
+    "FashionNet, 6 epochs, rate × 0.7 after each (lesson 03)": NET,
     "FashionNet, 6 epochs, rate × 0.6 after each": step_down(NET, 6, 0.6),
     "FashionNet, 5 epochs, rate × 0.5 after each": step_down(NET, 5, 0.5),
     "FashionNet, 4 epochs, rate × 0.4 after each": step_down(NET, 4, 0.4),

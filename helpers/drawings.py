@@ -78,7 +78,7 @@ def draw_minus_log(probabilities: list[float], *, ax: Axes | None = None) -> Axe
         ax.plot(probability, cost, "o", color=ORANGE, markersize=8, clip_on=False)
         words = f"p = {probability:g}: {abs(cost):.2f}"
         ax.annotate(words, (probability, cost), (9, 5), textcoords="offset points", fontsize=10)
-    ax.set(xlim=(0, 1.15), ylim=(0, 5.4), xticks=np.linspace(0, 1, 6))
+    ax.set(xlim=(0, 1.25), ylim=(0, 5.4), xticks=np.linspace(0, 1, 6))
     ax.set(xlabel="probability p of the true class", ylabel="loss of the image, −ln p (nats)")
     ax.set_title("The surer of the truth, the smaller the loss")
     return ax
@@ -106,7 +106,8 @@ def draw_tangent(
         low = losses.min() + 0.75 * (losses.max() - losses.min())
         way = -np.sign(slope) * reach
         ax.annotate("", (here + way, low), (here, low), arrowprops={"arrowstyle": "->", "lw": 2.5, "color": "black"})
-        ax.text(here + way / 2, low, "downhill", ha="center", va="bottom")
+        clear = low + 0.02 * (losses.max() - losses.min())
+        ax.text(here + way / 2, clear, "downhill", ha="center", va="bottom")
     ax.set(xlabel="value of the one weight", ylabel="loss (cross-entropy, nats)")
     ax.set_title("One weight is moved, all others stay")
     ax.legend()
@@ -144,6 +145,72 @@ def draw_steps(
     ax.set(xlabel="value of the one weight", ylabel="loss (nats)")
     ax.legend(fontsize=9)
     return ax
+
+
+def draw_chain_rule(
+    image, place: tuple[int, int], probabilities, names: list[str], truth: int, batch: int, *, ax: Axes | None = None
+) -> Axes:
+    """Draw the way from one pixel through the weights of two classes to the loss, with the slope of each part of it.
+
+    The product of the slopes is what the image adds to the gradient of the weight. The classes are the true one and
+    the most probable other one.
+
+    Parameters
+    ----------
+    image : array-like
+        (rows, columns), as the network takes it in.
+    place : (row, column)
+        Of the pixel.
+    probabilities : array-like
+        float, (classes,), that the network gives to the image.
+    names : list of str
+        Of the classes.
+    truth : int
+        The number of the true class.
+    batch : int
+        How many images the loss is a mean of.
+    """
+    image, probabilities = (torch.as_tensor(part).detach().cpu().numpy() for part in (image, probabilities))
+    x, other = image[place], max(set(range(len(names))) - {truth}, key=probabilities.__getitem__)
+    ax = ax or plt.subplots(figsize=(12, 4.4))[1]
+    middle = {"ha": "center", "va": "center", "fontsize": 13}
+
+    def signed(value: float, digits: int) -> str:
+        return f"{value:+.{digits}f}".replace("-", "−")
+
+    def arrow(start: float, end: float, y: float, over: str, under: str) -> None:
+        look = {"arrowstyle": "-|>", "color": BLUE, "linewidth": 2.5, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate("", (end, y), (start, y), arrowprops=look)
+        ax.text((start + end) / 2 - 0.15, y - 0.15, over, ha="center", va="bottom", fontsize=12)
+        ax.text((start + end) / 2 - 0.15, y + 0.2, under, ha="center", va="top", fontsize=12)
+
+    shown = ax.imshow(image, cmap="gray", interpolation="nearest", extent=(0, 6, 8, 2))
+    corner, side = (6 * place[1] / image.shape[1], 2 + 6 * place[0] / image.shape[0]), 6 / image.shape[1]
+    ax.plot([corner[0] + side, 7.2], [corner[1] + side / 2] * 2, ":", color=ORANGE, linewidth=3)
+    ax.add_patch(Rectangle(corner, side, 6 / image.shape[0], fill=False, edgecolor=ORANGE, linewidth=3))
+    ax.add_patch(Rectangle((7.2, 0), 2.3, 10, facecolor=shown.cmap(shown.norm(x)), edgecolor=ORANGE, linewidth=3))
+    ax.add_patch(Rectangle((28.2, 0), 2, 10, facecolor="white", edgecolor="black", linewidth=2))
+    ax.text(8.35, 5, f"pixel\nx =\n{signed(x, 3)}", color=ink_on(shown, x), weight="bold", **middle)
+    ax.text(29.2, 5, "loss", weight="bold", **middle)
+    told = []
+    for y, number, kind in ((1.2, truth, "true"), (6.8, other, "other")):
+        p, minus = probabilities[number], " − 1" if number == truth else ""
+        slope = (p - bool(minus)) / batch
+        ax.add_patch(Rectangle((13.8, y - 1), 5.2, 2, facecolor="white", edgecolor=BLUE, linewidth=2))
+        ax.text(16.4, y, f"{names[number]},\n{kind} class: logit z", **middle)
+        arrow(9.6, 13.7, y, "× weight w", f"dz/dw = x\n= {signed(x, 3)}")
+        ways = [f"({part}{minus}) / {batch}" if minus else f"{part} / {batch}" for part in ("p", f"{p:.3f}")]
+        arrow(19.1, 28.1, y, "softmax, loss", f"dloss/dz = {ways[0]}\n= {ways[1]} = {signed(slope, 5)}")
+        step = ("lowers", "leaves", "raises")[1 - int(np.sign(slope * x))]
+        words = f"dloss/dw = {signed(x, 3)} × ({signed(slope, 5)}) = {signed(slope * x, 4)}: a step {step} w"
+        box = {"boxstyle": "square,pad=0.4", "facecolor": LIGHT_ORANGE, "edgecolor": ORANGE, "linewidth": 2}
+        ax.text(18.85, y + 2.6, words, weight="bold", bbox=box, **middle)
+        told.append(f"{names[number]}, the {kind} class: p is {p:.3f}, and {words}")
+    ax.grid(False)
+    ax.set_title(f"What one image of {batch} adds to the gradients of two weights", fontsize=13)
+    way = "The way leads from a pixel x, which is multiplied by a weight w, to a logit z and on to the loss"
+    ax.set_label(f"{ax.get_title()}. {way}. {'. '.join(told)}.")
+    return paper(ax, -0.2, 30.4, -0.4, 10.1)
 
 
 def draw_relu(*, ax: Axes | None = None) -> Axes:
@@ -1017,6 +1084,62 @@ def draw_receptive_field(image, masks: dict[str, np.ndarray], *, axes: np.ndarra
         ax.set_title(f"{name}\n{size[1]} × {size[0]} pixels", fontsize=11)
         ax.set_label(f"One unit of {name} depends on {mask.sum()} pixels, in a square of {size[1]} by {size[0]}.")
     return axes
+
+
+def draw_growing_field(windows: dict[str, int], *, ax: Axes | None = None) -> Axes:
+    """Draw what one unit looks at, layer by layer back to the image: a window of k adds k - 1 to the width.
+
+    The squares that it adds are hatched. Two neighbours in a layer have letters, and their windows an outline.
+
+    Parameters
+    ----------
+    windows : dict of str to int
+        By the layer, from that of the unit back to the first: the width of the window in which a unit looks at the
+        layer before. But for the unit's own layer, windows of neighbours lie one square apart.
+    """
+    ax = ax or plt.subplots(figsize=(12, 4.4))[1]
+    names, kernels = [*windows, "the image"], [1, *windows.values()]
+    widths = (np.cumsum(kernels) - np.arange(len(kernels))).tolist()
+    full, lefts = widths[-1], np.cumsum([0, *(width + 3.2 for width in widths)]).tolist()
+    letters, middle = iter("ABCDEFGH"), {"ha": "center", "va": "center", "fontsize": 13}
+    told, corners = [], [(left, (full - width) / 2) for left, width in zip(lefts, widths, strict=False)]
+    for layer, (name, kernel, width) in enumerate(zip(names, kernels, widths, strict=True)):
+        (left, top), old, first = corners[layer], width - kernel + 1, (kernel - 1) // 2
+        for row, column in np.ndindex(width, width):
+            inside = first <= row < first + old and first <= column < first + old
+            look = {"facecolor": LIGHT_BLUE} if inside else {"facecolor": LIGHT_ORANGE, "hatch": "//"}
+            ax.add_patch(Rectangle((left + column, top + row), 1, 1, edgecolor=GREY, linewidth=1, **look))
+        shape = f"{width} × {width} {'pixels' if name == names[-1] else 'numbers'}" if layer else "one unit"
+        ax.text(left + width / 2, -1.2, f"{name}\n{shape}", weight="bold", **middle)
+        told.append(f"{shape} of {name}")
+        if not layer:
+            continue
+        arrow = {"arrowstyle": "-|>", "color": BLUE, "linewidth": 2.5, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate("", (left - 0.4, full / 2), (left - 2.8, full / 2), arrowprops=arrow)
+        words = f"{kernel} × {kernel}\nwindow{'s' if old > 1 else ''}"
+        ax.text(left - 1.6, full / 2 - 0.2, words, ha="center", va="bottom", fontsize=12)
+        words = f"{old} + {kernel - 1} = {width}"
+        ax.text(left - 1.6, full / 2 + 0.3, words, ha="center", va="top", fontsize=13, weight="bold")
+        told[-1] += f" ({words})"
+        low = layer % 2 == 1  # by turns at the upper left and the lower right, so that pairs do not meet
+        row = old - 1 if low else 0
+        for second, column in enumerate((old - 2, old - 1) if low else (0, 1)):
+            if old == 1:
+                break
+            line, color = ("--", ORANGE) if second else ("-", "black")
+            inset = 0.28 if second else 0.12
+            place, size = (left + column + inset, top + row + inset), kernel - 2 * inset
+            ax.add_patch(Rectangle(place, size, size, fill=False, edgecolor=color, linestyle=line, linewidth=3))
+            x, y = corners[layer - 1]
+            box = {"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": color, "linestyle": line}
+            style = {"weight": "bold", "color": color, **middle}
+            letter = next(letters)
+            ax.text(x + column + 0.5, y + row + 0.5, letter, bbox=box | {"linewidth": 2}, **style)
+            beside = column + kernel - 0.5 if second else column + 0.5
+            ax.text(left + beside, top + width + 0.5 if low else top - 0.45, letter, **style)
+    ax.set_title("Back from one unit to the pixels; hatched: what the windows add to the width", fontsize=13)
+    ax.set_label(f"What one unit looks at, layer by layer: {', '.join(told)}. Windows of neighbours overlap.")
+    return paper(ax, -0.9, lefts[-1] - 2.9, -2.4, full + 0.9)
 
 
 def draw_door(train: int, validation: int, test: int, *, ax: Axes | None = None) -> Axes:

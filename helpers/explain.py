@@ -328,15 +328,15 @@ def plot_auroc(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     kinds = list(dict.fromkeys(table["kind"]))
     for number, (name, rows) in enumerate(table.groupby("score", sort=False)):
         places = np.array([kinds.index(kind) for kind in rows["kind"]]) + 0.24 * number - 0.12
-        values = rows["value"].to_numpy()
-        bars = [values - rows["low"].to_numpy(), rows["high"].to_numpy() - values]
+        values, low, high = (100 * rows[column].to_numpy() for column in ("value", "low", "high"))
+        bars = [values - low, high - values]
         mark = {"marker": "os^"[number], "color": (BLUE, ORANGE, GREEN)[number], "markersize": 8, "capsize": 4}
         ax.errorbar(values, places, xerr=bars, linestyle="none", label=name, **mark)
-    ax.axvline(0.5, color="black", linestyle=":", label="chance")
+    ax.axvline(50, color="black", linestyle=":", label="chance")
     ax.set_yticks(range(len(kinds)), kinds)
-    ax.set(ylim=(len(kinds) - 0.4, -0.6), xlabel="AUROC, with 95 % interval")
+    ax.set(ylim=(len(kinds) - 0.4, -0.6), xlabel="AUROC (%), with 95 % interval")
     ax.legend(loc="lower left", fontsize=9)
-    said = [f"{row.kind}, {row.score}: {row.value:.3f} ({row.low:.3f} to {row.high:.3f})" for row in table.itertuples()]
+    said = [f"{row.kind}, {row.score}: {row.value:.1%} ({row.low:.1%} to {row.high:.1%})" for row in table.itertuples()]
     ax.set_label(f"AUROC with 95 % intervals. {'; '.join(said)}.")
     return ax
 

@@ -87,7 +87,7 @@ RECIPES = {
     "fashion_net": Recipe(
         lesson="03_cnn_dropout",
         network="FashionNet",
-        epochs=8,
+        epochs=6,
         batch_size=64,
         schedule="StepLR",
         schedule_options={"step_size": 1, "gamma": 0.7},

@@ -1,5 +1,7 @@
 """Change images at five strengths, measure how a network bears it, and images that are no garments (lesson 11)."""
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -231,7 +233,7 @@ def plot_changes(image: torch.Tensor) -> np.ndarray:
         for strength, ax in enumerate(row):
             amount = f"{AMOUNTS[kind][strength - 1]:g}" if strength else "as it is"
             plot_image(change_images(image[None], kind, strength)[0], amount, ax=ax)
-        row[0].set_ylabel(kind)
+        row[0].set_ylabel("\n".join([kind, *textwrap.wrap(UNITS[kind], 20)]), fontsize=9)
     return axes
 
 

@@ -10,6 +10,7 @@ from scipy.stats import gaussian_kde
 
 from helpers.plotting import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, ink_on
 
+MANY = 4  # trials
 LINES = [("o-", BLUE), ("s--", ORANGE), ("^-.", GREEN), ("D:", GREY)]
 
 
@@ -276,6 +277,8 @@ def plot_tries(study: optuna.Study, *, ax: Axes | None = None) -> Axes:
 def plot_winners(table: pd.DataFrame, *, axes: np.ndarray | None = None) -> np.ndarray:
     """Draw the winner's two accuracies as the number of trials grows, and beside them how far they lie apart.
 
+    The accuracies of fewer than `MANY` trials lie far below the others, which could then not be told apart.
+
     Parameters
     ----------
     table : pd.DataFrame
@@ -287,10 +290,10 @@ def plot_winners(table: pd.DataFrame, *, axes: np.ndarray | None = None) -> np.n
     groups = table.groupby("trials")
     looks = (("choosing", "o-", BLUE, "on the images that chose it"), ("fresh", "s--", ORANGE, "on fresh images"))
     for column, style, color, name in looks:
-        mean = 100 * groups[column].mean()
+        mean = 100 * groups[column].mean().loc[MANY:]
         axes[0].plot(mean.index, mean, style, color=color, linewidth=2.5, markersize=8, label=name)
     axes[0].set(ylabel="accuracy (%)")
-    axes[0].set_title("The winner's accuracy")
+    axes[0].set_title(f"The winner's accuracy, of {MANY} trials or more")
     axes[0].legend(loc="lower right")
     mean = 100 * groups["optimism"].mean()
     low, high = (100 * groups["optimism"].quantile(share) for share in (0.025, 0.975))
@@ -300,9 +303,9 @@ def plot_winners(table: pd.DataFrame, *, axes: np.ndarray | None = None) -> np.n
     axes[1].set(ylabel="first minus second (points)", title="Optimism")
     axes[1].legend(loc="upper left")
     sizes = sorted(table["trials"].unique())
-    for ax in axes:
+    for ax, shown in zip(axes, ([size for size in sizes if size >= MANY], sizes), strict=True):
         ax.set_xscale("log", base=2)
-        ax.set_xticks(sizes, sizes)
+        ax.set_xticks(shown, shown)
         ax.set_xlabel("trials, of which the best is chosen")
     return axes
 

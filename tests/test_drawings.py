@@ -1,6 +1,7 @@
 """Drawings, checked through their Axes: curves, marks, words and the numbers in them."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -80,6 +81,32 @@ def test_places_too_close_for_two_numbers_share_a_label_outside_the_valley(ax):
     labels = {text.get_text(): text.get_position()[0] for text in ax.texts}
     assert list(labels) == ["0, 2", "1", "3"]
     assert labels["0, 2"] > 0 and labels["1"] < 0 and labels["3"] < 0
+
+
+@pytest.mark.parametrize("pixel", [2.0, -0.5])
+def test_the_slopes_along_the_chain_multiply_to_the_gradient_that_autograd_finds(pixel):
+    image = torch.tensor([[0.5, 1.0], [pixel, -0.25]])
+    weights = torch.tensor([[0.1, 0.2, -0.3, 0.4], [0.0, 0.3, 0.2, -0.1], [0.2, -0.4, 0.1, 0.3]], requires_grad=True)
+    logits = weights @ image.flatten()
+    (F.cross_entropy(logits[None], torch.tensor([1])) / 8).backward()
+    probabilities = logits.softmax(dim=0)
+    ax = drawings.draw_chain_rule(image, (1, 0), probabilities, ["a", "b", "c"], 1, 8)
+    wrong = max((0, 2), key=lambda number: probabilities[number])
+    words = [text.get_text().replace("−", "-") for text in ax.texts if text.get_text()]
+    classes = [word for word in words if word.endswith("logit z")]
+    assert classes == ["b,\ntrue class: logit z", f"{'abc'[wrong]},\nother class: logit z"]
+    products = [word for word in words if word.startswith("dloss/dw")]
+    slopes = [word for word in words if word.startswith("dloss/dz")]
+    for number, product, slope in zip((1, wrong), products, slopes, strict=True):
+        gradient = weights.grad[number, 2].item()
+        x, along, share = re.match(r"dloss/dw = (\S+) × \((\S+)\) = (\S+):", product).groups()
+        assert (float(x), float(share)) == (pixel, pytest.approx(gradient, abs=6e-5))
+        assert slope.endswith(f"= {along}") and ("- 1" in slope) == (number == 1)
+        assert float(along) == pytest.approx(gradient / pixel, abs=6e-6)
+        assert product.endswith("raises w" if gradient < 0 else "lowers w")
+    assert sum(word.endswith(f"= {pixel:+.3f}") and word.startswith("dz/dw = x") for word in words) == 2
+    arrows = [(text.xyann[0], text.xy[0]) for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert len(arrows) == 4 and all(start < end for start, end in arrows)
 
 
 def test_relu_keeps_what_is_positive_and_nothing_else(ax):
@@ -368,6 +395,32 @@ def test_a_receptive_field_is_framed_and_measured():
 def test_a_unit_that_depends_on_no_pixel_is_drawn_all_the_same():
     [ax] = drawings.draw_receptive_field(np.zeros((10, 12)), {"dead": np.zeros((10, 12), bool)})
     assert ax.get_title() == "dead\nno pixel" and not ax.patches and "no pixel" in ax.get_label()
+
+
+@pytest.mark.parametrize("windows", [{"pooling": 2, "conv2": 3, "conv1": 3}, {"conv2": 5, "conv1": 3}])
+def test_the_grids_grow_to_what_a_gradient_reaches(ax, windows):
+    drawings.draw_growing_field(windows, ax=ax)
+    pixels = torch.zeros(20, requires_grad=True)
+    numbers, widths = pixels, []
+    for kernel in reversed(windows.values()):
+        numbers = numbers.unfold(0, kernel, 1).sum(dim=1)
+    numbers[0].backward()
+    last = int(pixels.grad.count_nonzero())
+    texts = {text.get_text(): text.get_position() for text in ax.texts}
+    assert f"the image\n{last} × {last} pixels" in texts
+    squares = [patch for patch in ax.patches if patch.get_fill()]
+    for kernel in (1, *windows.values()):
+        widths.append(kernel + (widths[-1] - 1 if widths else 0))
+    assert len(squares) == sum(width**2 for width in widths)
+    added = sum(new**2 - old**2 for old, new in pairwise(widths))
+    assert sum(patch.get_hatch() is not None for patch in squares) == added  # not by colour alone
+    assert all(f"{old} + {new - old} = {new}" in texts for old, new in pairwise(widths))
+    frames = [patch for patch in ax.patches if not patch.get_fill()]
+    for first, second in zip(frames[::2], frames[1::2], strict=True):  # neighbours, whose middles are one square apart
+        middles = [frame.get_x() + frame.get_width() / 2 for frame in (first, second)]
+        assert middles[1] - middles[0] == pytest.approx(1)
+        assert first.get_linestyle() != second.get_linestyle()
+    assert len(frames) == 2 * (len(windows) - 1) and f"{last} × {last} pixels of the image" in ax.get_label()
 
 
 def test_no_arrow_leads_back_from_the_test_images(ax):

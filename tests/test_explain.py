@@ -193,12 +193,12 @@ def test_plot_auroc_draws_values_with_their_intervals():
     ]
     ax = explain.plot_auroc(pd.DataFrame(rows, columns=["kind", "score", "value", "low", "high"]))
     first, second = ax.containers
-    np.testing.assert_allclose(first.lines[0].get_xdata(), [0.9, 0.5])
+    np.testing.assert_allclose(first.lines[0].get_xdata(), [90, 50])
     ends = first.lines[2][0].get_segments()[0][:, 0]
-    np.testing.assert_allclose(sorted(ends), [0.85, 0.92])
+    np.testing.assert_allclose(sorted(ends), [85, 92])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["digits", "noise"]
     assert first.lines[0].get_marker() != second.lines[0].get_marker()
-    assert "digits, energy: 0.900 (0.850 to 0.920)" in ax.get_label()
+    assert "digits, energy: 90.0% (85.0% to 92.0%)" in ax.get_label()
 
 
 def test_plot_deletion_draws_mean_curves():

@@ -162,7 +162,8 @@ def test_foreign_images_are_of_three_kinds_and_repeatable():
 def test_plot_changes_shows_each_change_in_a_row(images):
     axes = shift.plot_changes(images[0])
     assert axes.shape == (6, 6)
-    assert [row[0].get_ylabel() for row in axes] == list(shift.CHANGES)
+    labels = [row[0].get_ylabel().replace("\n", " ") for row in axes]
+    assert labels == [f"{kind} {shift.UNITS[kind]}" for kind in shift.CHANGES]
     shown = axes[5, 5].images[0].get_array()
     assert np.array_equal(shown, 255 - images[0, 0])
     assert axes[0, 0].get_title() == "as it is" and axes[2, 1].get_title() == "15"
