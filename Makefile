@@ -12,7 +12,7 @@ ONLINE := tests/test_site.py tests/test_demo.py
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
 .PHONY: help setup moved force run lab lint test test-online test-full test-oldest notebooks exercises slides demo site hub \
-	bench-sources bench-steps bench-speed bench-peers bench-demo bench-marking bench-hub mutants audit
+	bench-sources bench-steps bench-speed bench-search bench-peers bench-demo bench-marking bench-hub mutants audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: on little data)"
@@ -27,8 +27,8 @@ help:
 	@echo "make site        build the site in runs/site/, from what is committed"
 	@echo "make hub         prepare this installation for the JupyterHub in deploy/jupyterhub/ (Linux; needs npm)"
 	@echo "make exercises   execute the solutions and generate the students' exercises from them"
-	@echo "make bench-speed, make bench-steps, make bench-sources, make bench-peers, make bench-demo, make bench-marking,"
-	@echo "make bench-hub   measure; see benchmarks/README.md"
+	@echo "make bench-speed, make bench-steps, make bench-sources, make bench-search, make bench-peers, make bench-demo,"
+	@echo "make bench-marking, make bench-hub   measure; see benchmarks/README.md"
 	@echo "make audit       try the lessons' claims under other seeds and number formats (some hours; it resumes)"
 	@echo "make mutants     try whether the tests notice 200 changes of the helpers (an hour; it resumes)"
 	@echo "make notebooks   full run that rewrites the committed outputs, the results and the tables in README and INSTRUCTORS"
@@ -127,6 +127,10 @@ bench-steps: setup
 
 bench-speed: setup
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.readme
+
+bench-search: setup
+	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.readme
 
 bench-peers: setup

@@ -14,6 +14,7 @@ from benchmarks.race import race_goals, race_table
 from benchmarks.record import RESULTS, described_conditions, read, write
 from benchmarks.scaling import scaling_table
 from benchmarks.schedules import schedules_table
+from benchmarks.search import search_table
 from benchmarks.sources import sources_table, variants_table
 from benchmarks.speed import speed_goals, speed_tables
 from benchmarks.steps import steps_rows, steps_table
@@ -36,6 +37,7 @@ PAGES = {
     RESULTS.parent / "README.md": {
         "peers": peers_table,
         "race": race_table,
+        "search": search_table,
         "gpu": gpu_table,
         "sources": sources_table,
         "schedules": schedules_table,
