@@ -62,19 +62,15 @@ def draw_sample() -> list:
 
 
 def tests_of(module: Path) -> list[str]:
-    """Return the tests of a module of the helpers: its own file, or else those that import it.
-
-    To the checks of a lesson belongs its notebook of solutions, where they meet right answers.
-    """
-    solutions = sorted((COPY / "notebooks" / "solutions").glob(f"{module.stem.removeprefix('lesson_')}_*.ipynb"))
-    for own in (f"test_{module.stem}.py", f"test_{module.parent.name}.py"):  # tests/test_checks.py is of helpers/checks
-        if (COPY / "tests" / own).exists():
-            return [f"tests/{own}", *(str(path.relative_to(COPY)) for path in solutions)]
-    imports = re.compile(rf"helpers\.{module.stem}\b|from helpers import .*\b{module.stem}\b")
-    files = [
-        path for path in sorted((COPY / "tests").glob("test_*.py")) if path.stem.removeprefix("test_") not in WHOLE
-    ]
-    return [f"tests/{path.name}" for path in files if imports.search(path.read_text(encoding="utf-8"))]
+    """Return the tests of a module of the helpers: its own file, or else those that import it, or its folder's."""
+    tests = COPY / "tests"
+    if (tests / f"test_{module.stem}.py").exists():
+        return [f"tests/test_{module.stem}.py"]
+    imports = re.compile(rf"helpers\.(\w+\.)?{module.stem}\b|from helpers(\.\w+)? import .*\b{module.stem}\b")
+    files = [path for path in sorted(tests.glob("test_*.py")) if path.stem.removeprefix("test_") not in WHOLE]
+    found = [f"tests/{path.name}" for path in files if imports.search(path.read_text(encoding="utf-8"))]
+    of_folder = f"tests/test_{module.parent.name}.py"  # tests/test_checks.py is of helpers/checks
+    return found or ([of_folder] if (COPY / of_folder).exists() else [])
 
 
 def all_pass(tests: list[str]) -> bool:

@@ -14,7 +14,7 @@ from benchmarks.race import race_goals, race_table
 from benchmarks.record import RESULTS, described_conditions, read, write
 from benchmarks.scaling import scaling_table
 from benchmarks.schedules import schedules_table
-from benchmarks.search import search_table
+from benchmarks.search import search_goals, search_table
 from benchmarks.sources import sources_table, variants_table
 from benchmarks.speed import speed_goals, speed_tables
 from benchmarks.steps import steps_rows, steps_table
@@ -24,7 +24,7 @@ from helpers.machine import markdown_table
 
 def goals_table() -> str:
     """Return what the benchmarks were to reach, what they reached, and whether that is enough, as a table."""
-    goals = [*race_goals(), *gpu_goals(), *speed_goals(), *mutants_goals()]
+    goals = [*race_goals(), *search_goals(), *gpu_goals(), *speed_goals(), *mutants_goals()]
     rows = [[*goal, "met" if met else "**missed**"] for *goal, met in goals]
     return markdown_table(["goal", "measured", ""], rows)
 

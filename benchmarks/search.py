@@ -12,7 +12,7 @@ import io
 import time
 from dataclasses import replace
 from functools import partial
-from statistics import median
+from statistics import mean, median
 
 import optuna
 import torch.nn.functional as F
@@ -239,47 +239,79 @@ def measure() -> None:
             measure_once("search", key, lambda s=settings, n=seed: measure_again(s, n, images, validation))
 
 
+def again(name: str) -> list[dict]:
+    """Return the trainings with fresh seeds of the sprint or of a trial."""
+    return entries_with("search", kind="again", recipe=name)
+
+
+def mean_accuracy(name: str) -> float:
+    """Return the mean accuracy of a recipe over its fresh seeds, in percent."""
+    return 100 * mean(run["accuracy_with_flips"] for run in again(name))
+
+
+def shares_measured(name: str) -> list[float]:
+    """Return the seconds of a recipe's trainings over those of the sprint with the same seed."""
+    sprint = {run["seed"]: run["seconds"] for run in again("sprint")}
+    return [run["seconds"] / sprint[run["seed"]] for run in again(name)]
+
+
+def search_goals() -> list[tuple[str, str, bool]]:
+    """Return what the search was to find, what it found, and whether that is enough; none before it has ended."""
+    names = [f"trial {entry['number']}" for entry in best_trials()]
+    if not names or not all(map(again, names)):
+        return []
+    best = max(names, key=mean_accuracy)
+    lead, share = mean_accuracy(best) - mean_accuracy("sprint"), median(shares_measured(best))
+    goal = f"search: a recipe as good as the sprint in {BUDGET} of its time, by fresh seeds on validation images"
+    return [(goal, f"{lead:+.2f} points in {share:.2f} of the time ({best})", lead >= 0 and share <= BUDGET)]
+
+
 def search_table() -> str:
     """Return what the search tried, and what its best trials reach with fresh seeds beside the sprint, in Markdown."""
     trials, [costs] = entries_with("search", kind="trial"), entries_with("search", kind="costs")
     finished = sum(trial["state"] == "COMPLETE" for trial in trials)
     text = (
         f"{len(trials)} trials trained, of which {finished} to their end; the others fell behind. "
-        f"Together {sum(trial['seconds'] for trial in trials) / 60:.0f} minutes.\n\n"
+        f"Together {sum(trial['seconds'] for trial in trials) / 60:.0f} minutes."
     )
-    sprint = {run["seed"]: run["seconds"] for run in entries_with("search", kind="again", recipe="sprint")}
+    recipes = {"sprint": (settings_of_the_sprint(), None)}
+    recipes |= {
+        f"trial {entry['number']}": (entry["settings"], entry["accuracy_with_flips"]) for entry in best_trials()
+    }
     rows = []
-    for name, settings, chosen in [
-        ("sprint", settings_of_the_sprint(), None),
-        *((f"trial {entry['number']}", entry["settings"], entry["accuracy_with_flips"]) for entry in best_trials()),
-    ]:
-        runs = entries_with("search", kind="again", recipe=name)
-        if not runs:
+    for name, (settings, chosen) in recipes.items():
+        if not again(name):
             continue
-        shares = [run["seconds"] / sprint[run["seed"]] for run in runs]
-        told = ", ".join(
-            f"{key.replace('_', ' ')} {value:.3g}" if isinstance(value, float) else f"{key.replace('_', ' ')} {value}"
-            for key, value in settings.items()
-        )
+        shares = shares_measured(name)
         rows.append(
             [
                 name,
                 f"{100 * chosen:.2f}" if chosen else "–",
-                percent([run["accuracy_with_flips"] for run in runs]),
+                percent([run["accuracy_with_flips"] for run in again(name)]),
                 f"{share_of_sprint(settings, costs['seconds_an_image']):.2f}",
                 f"{median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})",
-                told,
+                "; ".join(
+                    f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+                    for key, value in settings.items()
+                ).replace("_", " "),
             ]
         )
+    if not rows:
+        return text
     head = [
         "recipe",
         "chosen at (%)",
-        f"{len(FRESH_SEEDS)} fresh seeds (%)",
-        "time of the sprint, predicted",
+        "fresh seeds (%)",
+        "share of the sprint's time, predicted",
         "measured",
         "settings",
     ]
-    return text + markdown_table(head, rows)
+    chosen, first = best_trials()[0], f"trial {best_trials()[0]['number']}"
+    told = (
+        f"{len(FRESH_SEEDS)} fresh seeds each. The trial that came out best was chosen at "
+        f"{100 * chosen['accuracy_with_flips']:.2f} %; trained again it reaches {mean_accuracy(first):.2f} %."
+    )
+    return f"{text}\n\n{markdown_table(head, rows)}\n\n{told}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """The checks of the exercises: each must reject the blank, the nonsense and the named wrong answers, with its hint."""
 
+import ast
+import functools
 import importlib
 import inspect
+import math
 
 import nbformat
 import numpy as np
@@ -21,6 +24,18 @@ def public_functions(module) -> list[str]:
     """Name the checks of a module: its own functions without a leading underscore."""
     functions = inspect.getmembers(module, inspect.isfunction)
     return [name for name, function in functions if function.__module__ == module.__name__ and name[0] != "_"]
+
+
+@functools.cache
+def solutions(lesson: str) -> dict:
+    """Return what the solutions of a lesson import and define, without running what they compute."""
+    [path] = exercises.SOLUTIONS.glob(f"{lesson}_*.ipynb")
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef)
+    kept = [node for source in cells for node in ast.parse(source).body if isinstance(node, kinds)]
+    found = {}
+    exec(compile(ast.Module(kept, []), path.name, "exec"), found)
+    return found
 
 
 def blank(*arguments):
@@ -81,6 +96,64 @@ def test_a_check_says_that_the_blank_is_blank(lesson, name):
 def test_a_check_survives_nonsense(lesson, name, kind):
     with pytest.raises(CheckFailed, match="✗"):
         getattr(CHECKS[lesson], name)(NONSENSE[kind])
+
+
+ONE_QUESTION = {"read_curves", "find_faults", "read_instruments", "plan"}  # about what the lesson has drawn
+
+
+def run_check(lesson, name, change_result, capsys) -> tuple[list, bool]:
+    """Run a check on its solution, whose results are changed; return the results, and whether they were accepted."""
+    solution, results = solutions(lesson)[name], []
+
+    def answer(*arguments, **named):
+        results.append(solution(*arguments, **named))
+        return change_result(len(results) - 1, results)
+
+    try:
+        getattr(CHECKS[lesson], name)(answer)
+    except CheckFailed:
+        return results, False
+    assert capsys.readouterr().out.startswith("✓ ")
+    return results, True
+
+
+@pytest.mark.parametrize(("lesson", "name"), ALL_CHECKS, ids=[f"{lesson}-{name}" for lesson, name in ALL_CHECKS])
+def test_a_check_accepts_the_solution_and_misses_none_of_its_results(lesson, name, capsys):
+    results, accepted = run_check(lesson, name, lambda place, results: results[place], capsys)
+    assert accepted
+    number = len(results)
+    assert number == 1 if name in ONE_QUESTION else number > 1
+    for missing in {0, 1, number // 2, number - 1} & set(range(number)):
+        _, accepted = run_check(
+            lesson, name, lambda place, results, missing=missing: None if place == missing else results[place], capsys
+        )
+        assert not accepted, f"call {missing} of {number} gave nothing"
+
+
+def akin(result) -> list:
+    """Return results of the same kind that no one should give back."""
+    if isinstance(result, str):
+        return ["?", ""]
+    if isinstance(result, bool | int | float | np.number):
+        return [math.inf, math.nan, -1, "?"]
+    if isinstance(result, dict):
+        return [{}, *({**result, key: value} for key in result for value in akin(result[key]))]
+    if isinstance(result, list | tuple):
+        kind = type(result)
+        others = [kind([value, *result[1:]]) for value in akin(result[0])] if result else []
+        return [kind(), kind([*result, "?"]), kind([*result, 7]), kind(reversed(result)), *others]
+    if isinstance(result, torch.Tensor | np.ndarray):
+        endless = torch.full(result.shape, math.inf)
+        return [result[:0], result[None], result.tolist(), endless, (endless - endless).numpy()] if result.ndim else []
+    return []
+
+
+@pytest.mark.parametrize(("lesson", "name"), ALL_CHECKS, ids=[f"{lesson}-{name}" for lesson, name in ALL_CHECKS])
+def test_a_check_judges_whatever_resembles_a_result(lesson, name, capsys):
+    results, _ = run_check(lesson, name, lambda place, results: results[place], capsys)
+    for wrong in [*akin(results[0]), results[-1]]:
+        run_check(lesson, name, lambda place, results, wrong=wrong: results[place] if place else wrong, capsys)
+    run_check(lesson, name, lambda place, results: results[0], capsys)  # the same answer to every question
 
 
 def test_a_failed_check_shows_its_message_alone():

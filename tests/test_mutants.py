@@ -43,16 +43,13 @@ def test_a_module_is_tried_by_its_own_tests_or_by_those_that_import_it(project):
     tests = mutants.COPY / "tests"
     for name in ("test_checks", "test_other", "test_browser", "test_more"):
         (tests / f"{name}.py").write_text("from helpers import config, small\n" if name != "test_more" else "")
-    solutions = mutants.COPY / "notebooks" / "solutions"
-    solutions.mkdir(parents=True)
-    (solutions / "07_train_faster.ipynb").touch()
+    (tests / "test_start.py").write_text("from helpers.checks import start_page\n")
     helpers = mutants.COPY / "helpers"
     assert mutants.tests_of(helpers / "small.py") == ["tests/test_checks.py", "tests/test_other.py"]
     project(TESTS["strict"])
     assert mutants.tests_of(helpers / "small.py") == ["tests/test_small.py"]
-    own = ["tests/test_checks.py", "notebooks/solutions/07_train_faster.ipynb"]
-    assert mutants.tests_of(helpers / "checks" / "lesson_07.py") == own
-    assert mutants.tests_of(helpers / "checks" / "tools.py") == own[:1]
+    assert mutants.tests_of(helpers / "checks" / "lesson_07.py") == ["tests/test_checks.py"]
+    assert mutants.tests_of(helpers / "checks" / "start_page.py") == ["tests/test_start.py"]
 
 
 def test_every_reason_is_of_a_survivor():

@@ -82,19 +82,25 @@ def test_a_trial_that_falls_behind_or_explodes_is_stopped_and_has_no_accuracy(fe
     assert search.run_trial(Given(settings | {"other_lr": 1e30}), *few)["state"] == "PRUNED"
 
 
-def test_the_table_tells_the_luck_of_the_chosen_from_what_fresh_seeds_reach(results):
+def test_the_table_tells_the_luck_of_the_chosen_from_what_fresh_seeds_reach(results, monkeypatch):
     sprint = search.settings_of_the_sprint()
     record.measure_once("search", {"kind": "costs"}, lambda: {"seconds_an_image": EVEN})
     for number, (reached, state) in enumerate([(0.91, "COMPLETE"), (0.93, "COMPLETE"), (None, "PRUNED")]):
         entry = {"settings": sprint | {"epochs": 3}, "state": state, "accuracy_with_flips": reached, "seconds": 60}
         record.measure_once("search", {"kind": "trial", "number": number}, lambda entry=entry: entry)
     assert [entry["number"] for entry in search.best_trials()] == [1, 0]
-    for name, reached, seconds in [("sprint", 0.94, 10.0), ("trial 1", 0.92, 6.0)]:
+    assert search.search_goals() == []
+    reached = {"sprint": (0.92, 10.0), "trial 1": (0.915, 6.0), "trial 0": (0.922, 6.5)}
+    for name, (accuracy, seconds) in reached.items():
         for seed in search.FRESH_SEEDS:
             key = {"kind": "again", "recipe": name, "seed": seed}
-            record.measure_once(
-                "search", key, lambda reached=reached, s=seconds: {"accuracy_with_flips": reached, "seconds": s}
-            )
+            found = {"accuracy_with_flips": accuracy, "seconds": seconds}
+            record.measure_once("search", key, lambda found=found: found)
     text = search.search_table()
     assert text.startswith("3 trials trained, of which 2 to their end; the others fell behind. Together 3 minutes.")
-    assert "| trial 1 | 93.00 | 92.00 ± 0.00 | 0.60 | 0.60 (0.60 to 0.60) |" in text and "trial 0" not in text
+    assert "| trial 1 | 93.00 | 91.50 ± 0.00 | 0.60 | 0.60 (0.60 to 0.60) |" in text
+    assert "best was chosen at 93.00 %; trained again it reaches 91.50 %." in text
+    [(_, measured, met)] = search.search_goals()
+    assert measured == "+0.20 points in 0.65 of the time (trial 0)" and met
+    monkeypatch.setattr(search, "BUDGET", 0.6)
+    assert not search.search_goals()[0][2]

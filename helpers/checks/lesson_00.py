@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, first_hint, short, tick
+from helpers.checks.tools import UNREADABLE, as_number, as_tensor, best_hint, call, cross, first_hint, short, tick
 from helpers.config import CLASS_NAMES
 from helpers.drawings import RIDDLE
 
@@ -16,7 +16,7 @@ def _hint_for(seen: Any, mistakes: list[tuple[Any, str]], otherwise: str) -> str
     """Return the hint of the first mistake that gives what was seen, whatever kind of thing that is."""
     try:
         return best_hint(seen, mistakes, otherwise)
-    except (TypeError, ValueError, RuntimeError):
+    except UNREADABLE:
         return otherwise
 
 
@@ -89,7 +89,7 @@ def broadcast_shape(answer: Callable) -> None:
         try:
             no_fit = isinstance(result, str) and result == NO_FIT
             seen = result if no_fit else tuple(int(size) for size in result)
-        except (TypeError, ValueError):
+        except UNREADABLE:
             found = f"{type(result).__name__} {short(result)}"
             raise cross("what broadcast_shape returns", found, f'a shape, or "{NO_FIT}"', "see the examples") from None
         if seen == expected:
@@ -193,7 +193,7 @@ def most_sensitive(answer: Callable) -> None:
             result = call(answer, score, image)
             try:
                 seen = tuple(int(number) for number in result)
-            except (TypeError, ValueError):
+            except UNREADABLE:
                 hint = "which row and which column is that? a flat position is row * number of columns + column"
                 raise cross("what most_sensitive returns", short(result), "a row and a column", hint) from None
             flat = int(gradient.abs().argmax())

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from helpers.checks.tools import as_number, as_tensor, call, cross, is_pair, short, tick
+from helpers.checks.tools import UNREADABLE, as_number, as_tensor, call, cross, is_pair, short, tick
 from helpers.data import normalize
 
 
@@ -60,7 +60,7 @@ def exchanged(answer: Callable) -> None:
         result = call(answer, images, labels, means)
         try:
             found = sorted({int(number) for number in torch.as_tensor(list(result)).flatten().tolist()})
-        except (TypeError, ValueError, RuntimeError, OverflowError, IndexError):
+        except UNREADABLE:
             hint = "return the two class numbers, as a list, a tuple or a set"
             raise cross("what exchanged returns", short(result), "two class numbers", hint) from None
         if found == list(pair):
@@ -172,7 +172,7 @@ def _indices(seen: Any, number: int) -> set[int]:
     seen = list(seen) if isinstance(seen, (set, frozenset)) else seen
     try:
         found = [int(index) for index in torch.as_tensor(seen).flatten().tolist()]
-    except (TypeError, ValueError, RuntimeError, OverflowError):
+    except UNREADABLE:
         found = [-1]
     if not set(found) <= set(range(number)):
         raise cross("one part of the split", short(seen), f"indices below {number}", "return positions, nothing else")

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 from torch.utils.data import TensorDataset
 
-from helpers.checks.tools import as_number, as_tensor, call, cross, short, tick
+from helpers.checks.tools import UNREADABLE, as_number, as_tensor, call, cross, short, tick
 from helpers.data import make_loader, normalize
 
 
@@ -262,7 +262,7 @@ def evaluate(answer: Callable) -> None:
             result = call(answer, model.train(), make_loader(TensorDataset(images, labels), length))
             try:
                 loss, accuracy = result
-            except (TypeError, ValueError):
+            except UNREADABLE:
                 raise cross(
                     "what evaluate gives back", short(result), "a loss and an accuracy", "return both"
                 ) from None

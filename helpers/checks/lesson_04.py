@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, short, tick
+from helpers.checks.tools import UNREADABLE, as_number, as_tensor, best_hint, call, cross, short, tick
 from helpers.data import normalize
 
 
@@ -297,7 +297,7 @@ def block_sizes(answer: Callable) -> None:
         shape, parameters, buffers = _entries(what, call(answer, *case), ["shape", "parameters", "buffers"])
         try:
             seen = tuple(float(number) for number in shape)
-        except (TypeError, ValueError, RuntimeError):
+        except UNREADABLE:
             raise cross(f"the shape in {what}", short(shape), expected, "channels, height, width") from None
         if seen != expected:
             raise cross(f"the shape in {what}", short(shape), expected, _shape_hint(seen, case, expected))

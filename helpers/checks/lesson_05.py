@@ -151,7 +151,7 @@ def reliability(answer: Callable) -> None:
         if all(same) and rows == len(expected):
             continue
         same_rows = rows == len(expected)
-        lost = size - int(seen[:, 0].nansum())
+        lost = size - seen[:, 0].nansum().item()
         counted = same_rows and torch.equal(seen[:, 0], expected[:, 0])
         mean_fits = counted and torch.allclose(seen[:, 1], expected[:, 1], atol=1e-5)
         uses_label = seen.shape == of_label.shape and torch.allclose(seen, of_label, atol=1e-5)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from sklearn.metrics import precision_recall_fscore_support
 from torch import nn
 
-from helpers.checks.tools import as_tensor, call, cross, first_hint, is_pair, short, tick
+from helpers.checks.tools import UNREADABLE, as_tensor, call, cross, first_hint, is_pair, short, tick
 from helpers.data import normalize
 
 # Six short trainings of SimpleCNN, 120 batches of 36, as exercise 5 draws them: a name, then the mean over each ten
@@ -215,7 +215,7 @@ def find_paddings(answer: Callable) -> None:
         result = call(answer, side, list(kernels), target)
         try:
             listed = [tuple(int(padding) for padding in paddings) for paddings in result]
-        except (TypeError, ValueError, RuntimeError):
+        except UNREADABLE:
             seen = f"{type(result).__name__} {short(result)}"
             raise cross(f"what {what} is", seen, "a list of tuples", "one tuple for each choice") from None
         seen, expected = set(listed), _search(side, kernels, target, _torch_layer)

@@ -275,6 +275,8 @@ def _edge_hint(seen: list, expected: list, recipes: dict) -> str:
     top = max(accuracy for _, accuracy in recipes.values())
     twins = [name for name in expected if list(recipes.values()).count(recipes[name]) > 1]
     missing, more = set(expected) - set(seen), set(seen) - set(expected)
+    if not more <= set(recipes):
+        return "these are not all names of the dictionary that your function was given; does it look at another one?"
     if missing and missing <= set(twins):
         return "two equal recipes do not beat each other: neither is better in anything"
     if not more and all(recipes[name][1] < top for name in missing):

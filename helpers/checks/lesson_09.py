@@ -237,7 +237,7 @@ def fair_difference(answer: Callable) -> None:
             both = {len(runs): "these are all runs", 2 * len(expected): "a pair of runs counts once"}
             matched = [runs[runs["kind"] == kind] for kind in ("residual", "plain")]
             both |= {len(matched[0].merge(matched[1], on=on)): text for on, text in _LOOSE.items()}
-            hint = both.get(int(pairs), "how many depths and seeds occur with both kinds?")
+            hint = both.get(pairs, "how many depths and seeds occur with both kinds?")
             raise cross("the number of pairs", f"{pairs:g}", len(expected), hint)
         seen = as_number("the mean difference", result[0])
         if not abs(seen - expected.mean()) < 1e-6:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from helpers.checks.tools import CheckFailed, as_number, call, cross, first_hint, is_pair, short, tick
+from helpers.checks.tools import UNREADABLE, CheckFailed, as_number, call, cross, first_hint, is_pair, short, tick
 
 
 def draw_rates(answer: Callable) -> None:
@@ -58,7 +58,7 @@ def _rates(what: str, seen: object, number: int) -> np.ndarray:
     """Return drawn rates as an array."""
     try:
         rates = np.asarray(seen, dtype=float)
-    except (TypeError, ValueError):
+    except UNREADABLE:
         raise cross(f"what {what} is", short(seen), "an array of numbers", "what should it return?") from None
     if rates.shape != (number,):
         hint = "one draw for each of the rates, not the same one for all"
@@ -200,7 +200,7 @@ def ledger(answer: Callable) -> None:
         for key, right in expected.items():
             try:
                 seen = [int(ticket) for ticket in result[key]]
-            except (TypeError, ValueError):
+            except UNREADABLE:
                 raise cross(f'"{key}" of {what}', short(result[key]), right, "a list of tickets") from None
             if seen == right:
                 continue

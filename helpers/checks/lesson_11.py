@@ -6,7 +6,7 @@ from functools import wraps
 import numpy as np
 import torch
 
-from helpers.checks.tools import as_number, as_tensor, best_hint, call, cross, is_pair, short, tick
+from helpers.checks.tools import UNREADABLE, as_number, as_tensor, best_hint, call, cross, is_pair, short, tick
 
 
 def fog(answer: Callable) -> None:
@@ -103,7 +103,7 @@ def roc_curve(answer: Callable) -> None:
         expected = [np.r_[0.0, [(part >= level).mean() for level in thresholds]] for part in (foreign, known)]
         try:
             seen = [np.asarray([float(value) for value in part]) for part in result]
-        except (TypeError, ValueError):
+        except UNREADABLE:
             raise cross(f"roc_curve ({name})", short(result), "two lists of numbers", "one share each") from None
         points = f"{len(seen[0])} and {len(seen[1])} points"
         if len(seen[0]) != len(expected[0]) or len(seen[1]) != len(expected[1]):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from helpers.checks.tools import as_number, as_tensor, call, cross, first_hint, short, tick
+from helpers.checks.tools import UNREADABLE, as_number, as_tensor, call, cross, first_hint, short, tick
 
 
 def noise_by_matrix(answer: Callable) -> None:
@@ -97,7 +97,7 @@ def without_copies(answer: Callable) -> None:
         judged = set(validation_part)
         try:
             seen = [int(position) for position in seen]
-        except (TypeError, ValueError):
+        except UNREADABLE:
             raise cross(what, short(seen), expected, "give back a list of positions") from None
         anywhere = {position for pair in pairs for position in pair}
         first_only = {b for a, b in pairs if a in judged}

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+# What Python, NumPy and PyTorch raise for a value that is not what it should be, such as int(inf).
+UNREADABLE = (TypeError, ValueError, RuntimeError, OverflowError, IndexError)
+
 
 class CheckFailed(AssertionError):
     """A check found something. Jupyter shows its message alone, without a traceback."""
@@ -111,14 +114,15 @@ def as_tensor(what: str, seen: Any, expected: torch.Tensor, hint: str) -> torch.
             seen = seen.copy()  # PyTorch takes neither read-only nor reversed arrays
         with warnings.catch_warnings(action="ignore"):
             tensor = torch.as_tensor(seen).detach().cpu()
-    except (TypeError, ValueError, RuntimeError):
+            read = tensor.to(expected.dtype)
+    except UNREADABLE:
         kind = type(seen).__name__
         raise cross(
             f"what {what} is", f"{kind} {short(seen)}", "a tensor of numbers", "what should it return?"
         ) from None
     if tensor.shape != expected.shape:
         raise cross(f"the shape of {what}", tuple(tensor.shape), tuple(expected.shape), hint)
-    return tensor.to(expected.dtype)
+    return read
 
 
 def as_number(what: str, seen: Any) -> float:
@@ -132,7 +136,7 @@ def as_number(what: str, seen: Any) -> float:
     try:
         # A tensor that still asks for gradients would warn, and nbgrader takes a warning for a failure.
         return float(seen.detach() if isinstance(seen, torch.Tensor) else np.asarray(seen).item())
-    except (TypeError, ValueError, RuntimeError):
+    except UNREADABLE:
         kind = type(seen).__name__
         raise cross(f"what {what} is", f"{kind} {short(seen)}", "a number", "what should it return?") from None
 

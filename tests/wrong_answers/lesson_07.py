@@ -187,6 +187,10 @@ def faster_and_more_accurate(other, place):
     return other[0] < place[0] and other[1] > place[1]
 
 
+def a_name_of_its_own(recipes):
+    return [*recipes, "the best"]
+
+
 def twins_beat_each_other(recipes):
     names = []
     for name, (seconds, accuracy) in recipes.items():
@@ -332,5 +336,6 @@ WRONG = {
         (named("both_strictly", kept, beats=faster_and_more_accurate), "equally"),
         (twins_beat_each_other, "do not beat each other"),
         (named("everything", kept, beats=lambda other, place: False), "and so it is beaten"),
+        (a_name_of_its_own, "not all names of the dictionary"),
     ],
 }
