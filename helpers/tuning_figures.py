@@ -330,3 +330,68 @@ def plot_winner_of(table: pd.DataFrame, trials: int, *, ax: Axes | None = None) 
     ax.set_title(f"Best of {trials}: {100 * (optimism > 0).mean():.0f} % promise too much")
     ax.legend(loc="upper left")
     return ax
+
+
+def chosen_and_again(entries: list[dict]) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Return what the best trials of the recorded search promised, and what they reach from other seeds.
+
+    Parameters
+    ----------
+    entries : list of dict
+        `helpers.ladder.recorded("search")`.
+
+    Returns
+    -------
+    chosen : dict
+        By name, such as "trial 25": the accuracy that the trial was chosen for, in percent, the highest first.
+    again : dict
+        By name, "sprint" among them: the accuracies from other seeds, in percent.
+    """
+    again = {}
+    for entry in entries:
+        if entry["kind"] == "again":
+            again.setdefault(entry["recipe"], []).append(100 * entry["accuracy_with_flips"])
+    trials = {f"trial {entry['number']}": entry for entry in entries if entry["kind"] == "trial"}
+    chosen = {name: 100 * trials[name]["accuracy_with_flips"] for name in again if name in trials}
+    return dict(sorted(chosen.items(), key=lambda pair: -pair[1])), again
+
+
+def plot_search(entries: list[dict], *, axes: np.ndarray | None = None) -> np.ndarray:
+    """Draw the recorded search for a quicker sprint: its trials in order, then the best ones from other seeds.
+
+    Parameters
+    ----------
+    entries : list of dict
+        `helpers.ladder.recorded("search")`.
+    """
+    axes = plt.subplots(1, 2, figsize=(12, 4.2), sharey=True, width_ratios=(3, 2))[1] if axes is None else axes
+    trials = [entry for entry in entries if entry["kind"] == "trial"]
+    finished = {trial["number"]: 100 * trial["accuracy_with_flips"] for trial in trials if trial["state"] == "COMPLETE"}
+    pruned = [number for number in range(len(trials)) if number not in finished]
+    best = np.fmax.accumulate([finished.get(number, np.nan) for number in range(len(trials))])
+    left, right = axes
+    left.step(range(len(trials)), best, where="post", color=BLUE, label="best so far")
+    left.plot(*zip(*finished.items(), strict=True), "o", color=BLUE, label=f"{len(finished)} ran to the end")
+    left.plot(pruned, [min(finished.values()) - 0.15] * len(pruned), "x", color=GREY, label=f"{len(pruned)} pruned")
+    left.set(xlabel="trial", ylabel="validation accuracy, with flips (%)", title=f"{len(trials)} trials from seed 0")
+    left.legend(loc="lower right", bbox_to_anchor=(1, 0.08))
+    rise = f"The best rises from {best[0]:.2f} to {best[-1]:.2f} %."
+    left.set_label(f"Of {len(trials)} trials {len(finished)} ran to the end. {rise}")
+    chosen, again = chosen_and_again(entries)
+    names = ["sprint", *chosen]
+    for place, name in enumerate(names):
+        right.plot([place] * len(again[name]), again[name], "D", color=ORANGE, markersize=6)
+        if name in chosen:
+            right.plot(place, chosen[name], "o", color=BLUE, fillstyle="none", markersize=10, markeredgewidth=2)
+            style = {"arrowstyle": "-|>", "color": "black", "shrinkA": 6, "shrinkB": 0}
+            right.annotate("", (place, np.mean(again[name])), (place, chosen[name]), arrowprops=style)
+    right.plot([], [], "o", color=BLUE, fillstyle="none", markersize=10, markeredgewidth=2, label="chosen for")
+    right.plot([], [], "D", color=ORANGE, markersize=6, label="other seeds")
+    right.set_xticks(range(len(names)), names)
+    right.set(xlim=(-0.5, len(names) - 0.5), title="The best, from other seeds")
+    right.legend(loc="lower right")
+    told = "; ".join(f"{name} {chosen[name]:.2f}, then {np.mean(again[name]):.2f}" for name in chosen)
+    right.set_label(
+        f"Accuracy in percent chosen for, then from other seeds: {told}. The sprint {np.mean(again['sprint']):.2f}."
+    )
+    return axes

@@ -190,6 +190,16 @@ def test_a_small_confusion_matrix_stands_in_the_message_in_full():
         CHECKS["05"].scores_in_shop(right_for_two_classes)
 
 
+def test_the_class_whose_recall_is_furthest_off_is_named_and_not_one_without_images():
+    def wrong_for_class_0(batches, classes):
+        recalls = solutions("02")["recall_by_class"](batches, classes)
+        recalls[0] += 0.1 * (classes == 10)  # of which the last has no images
+        return recalls
+
+    with pytest.raises(CheckFailed, match="the recall of class 0"):
+        CHECKS["02"].recall_by_class(wrong_for_class_0)
+
+
 def test_a_pair_may_be_an_array_and_is_no_picture():
     assert all(map(is_pair, [(1, 2), [1, 2], np.array([1, 2]), torch.ones(2)]))
     assert not any(map(is_pair, [1, "ab", {1, 2}, (1, 2, 3), torch.ones(2, 3), np.array(2)]))

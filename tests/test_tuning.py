@@ -246,6 +246,26 @@ def test_the_figures_show_what_they_are_given(ax, storage):
     assert len(figures.plot_tries(study, ax=ax).patches) == 2
 
 
+def test_the_recorded_search_is_drawn_with_what_its_best_trials_reach_from_other_seeds():
+    reached = [0.93, None, 0.95, 0.94]
+    states = ["COMPLETE" if accuracy else "PRUNED" for accuracy in reached]
+    entries = [
+        {"kind": "trial", "number": number, "accuracy_with_flips": accuracy, "state": state}
+        for number, (accuracy, state) in enumerate(zip(reached, states, strict=True))
+    ]
+    for name, accuracies in {"sprint": (0.96, 0.94), "trial 3": (0.93, 0.91), "trial 2": (0.90, 0.92)}.items():
+        for accuracy in accuracies:
+            entries.append({"kind": "again", "recipe": name, "accuracy_with_flips": accuracy})
+    chosen, again = figures.chosen_and_again([{"kind": "costs"}, *entries])
+    assert list(chosen.items()) == [("trial 2", 95), ("trial 3", 94)]
+    assert again == {"sprint": [96, 94], "trial 3": [93, 91], "trial 2": [90, 92]}
+    left, right = figures.plot_search([{"kind": "costs"}, *entries])
+    assert left.lines[0].get_ydata().tolist() == [93, 93, 95, 95]
+    assert left.lines[1].get_xdata().tolist() == [0, 2, 3] and left.lines[2].get_xdata().tolist() == [1]
+    assert [text.get_text() for text in right.get_xticklabels()] == ["sprint", "trial 2", "trial 3"]
+    assert [(arrow.xyann, arrow.xy) for arrow in right.texts] == [((1, 95), (1, 91)), ((2, 94), (2, 92))]
+
+
 def test_a_worker_is_killed_only_once_it_has_put_its_name_to_a_trial(storage):
     study = tuning.start("s", 1, storage)
     trial = study.ask()

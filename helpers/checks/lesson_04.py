@@ -79,8 +79,7 @@ def _output_hint(seen, x, weight, bias, kept, new, training: bool, eps: float) -
     x_hat = (x - mean) / (variance + eps).sqrt()
     mistakes = [
         (output(mean, (variance.sqrt() + eps) ** 2, 0), "does eps stand inside the root or outside?"),
-        (output(mean, variance, 0), "where is eps?"),
-        (output(mean, variance, 1e-5), "eps is an argument; use what comes in"),
+        (output(mean, variance, 1e-5), "eps is an argument; use what comes in"),  # no eps at all gives the same
         (output(mean, (variance + eps) ** 2, 0), "variance or standard deviation, which one divides?"),
         (x_hat, "weight and bias have not been used"),
     ]
@@ -194,13 +193,10 @@ def _runs_hint(seen: float, level: float, settings: int) -> str:
     mistakes = [
         (2 * right, "runs of each kind, not of both together"),
         (fewest(lambda n: 2 / comb(2 * n, n)), "chance gets a try at every setting; add its chances up"),
+        (fewest(lambda n: 2 / comb(2 * n, n) / settings), "chance gets a try at every setting; add its chances up"),
         (
             fewest(lambda n: settings / comb(2 * n, n)),
             "either kind could be the better one: how many of the splits are complete?",
-        ),
-        (
-            fewest(lambda n: 1 / comb(2 * n, n)),
-            "either kind could be the better one, and chance gets a try at every setting",
         ),
         (
             fewest(lambda n: settings * 2 / factorial(2 * n)),

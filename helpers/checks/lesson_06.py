@@ -65,7 +65,6 @@ FAULT_OF = {"A": LABELS, "B": HIGH, "C": SOUND, "D": VANISHING, "E": PILING, "F"
 
 # Wrong ways from one side to the next, and where to look. The last forgets that a map can vanish.
 LAYERS = [
-    (lambda n, k, p: n + 2 * p - k + 1, "does a pooling follow each convolution of your walk, however many there are?"),
     (lambda n, k, p: (n + 2 * p - k + 1) / 2, "15 rows pooled by 2 are a whole number of rows: how many?"),
     (lambda n, k, p: -(-(n + 2 * p - k + 1) // 2), "does pooling make a new row of a single row that is left over?"),
     (lambda n, k, p: (n + 2 * p - k) // 2, "at how many places does a kernel of 5 fit into a row of 5 pixels?"),
@@ -358,8 +357,10 @@ def read_instruments(answer: Callable) -> None:
         twice = max(said.values(), key=list(said.values()).count)
         both = " and ".join(sorted(run for run in said if said[run] == twice))
         raise cross(f"runs {both}", f"{twice}, for both", "each name once", "which of them fits the name better?")
-    # The sound run first: the others are read beside it.
-    for run, fault in sorted(FAULT_OF.items(), key=lambda item: item[1] != SOUND):
+    # The sound run first: the others are read beside it; then the runs with a hint that fits what was said.
+    for run, fault in sorted(
+        FAULT_OF.items(), key=lambda item: (item[1] != SOUND, (item[1], said[item[0]]) not in READINGS)
+    ):
         if said[run] != fault:
             hint = READINGS.get((fault, said[run]), OF_RUN[fault])
             raise cross(f"run {run}", said[run], "another name", hint)

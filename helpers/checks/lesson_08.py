@@ -32,10 +32,11 @@ def shift(answer: Callable) -> None:
             (_shifted(images, right, 0), "nothing moves up or down"),
             (_shifted(images, 0, down), "nothing moves to the side"),
             (_shifted(images, max(right, 0), max(down, 0)), "a negative number moves to the left, or up"),
-            (images, "nothing has moved" if right or down else "this changes an image that shall stay"),
+            (images, "nothing has moved"),
             (_replicated(images, right, down), "the edge is repeated; what comes in shall be black, 0"),
         ]
-        hint = best_hint(tensor, mistakes, "write down one row of the image before and after, number by number")
+        hint = "write down one row of the image before and after, number by number"
+        hint = best_hint(tensor, mistakes, hint if right or down else "this changes an image that shall stay")
         image, _, row, column = np.argwhere((tensor != expected).numpy())[0]
         place = f"{what}, image {image}, row {row}, column {column}"
         raise cross(place, tensor[image, 0, row, column].item(), expected[image, 0, row, column].item(), hint)

@@ -175,7 +175,13 @@ def halve(answer: Callable) -> None:
 
 
 LOGS = [
-    (5, [(0, "complete"), (1, "failed"), (2, "pruned"), (1, "waiting"), (3, "failed"), *2 * [(0, "complete")]]),
+    (
+        5,
+        [
+            *[(0, "complete"), (1, "failed"), (2, "failed"), (2, "pruned"), (1, "waiting"), (3, "failed")],
+            *2 * [(0, "complete")],
+        ],
+    ),
     (3, [(2, "complete"), (0, "running"), (0, "failed"), (1, "complete"), (1, "failed"), (2, "pruned")]),
     (4, []),
 ]

@@ -46,12 +46,16 @@ def noise_by_matrix(answer: Callable) -> None:
         of_class = labels == number
         share, wanted = (first[of_class] == (number + 1) % 10).float().mean().item(), matrix[number, (number + 1) % 10]
         if abs(share - wanted) > 0.08:
+            possible = int((matrix[number] > 0).sum())
             hints = [
                 (
                     share in (0.0, 1.0) and wanted not in (0.0, 1.0),
                     "a whole class shares one draw; each label needs its own",
                 ),
-                (abs(share - 1 / 10) < 0.04, "the row says how probable each class is; yours are equally probable"),
+                (
+                    possible > 1 and abs(share - 1 / possible) < 0.04,
+                    "the row says how probable each class is; yours are equally probable",
+                ),
             ]
             hint = first_hint(hints, "compare this share with the matrix: row the true class, column what it becomes")
             raise cross(

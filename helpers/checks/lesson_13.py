@@ -93,7 +93,6 @@ def prepare(answer: Callable) -> None:
                 _prepare(pixels, negate=False),
                 "the garment is as dark as in the photo; training images are bright on black",
             ),
-            (_prepare(pixels, negate=False, fill=255), "nothing is negated; training images are bright on black"),
             (_prepare(pixels, middle=False), "the garment stands in a corner; the authors put it in the middle"),
             (_prepare(pixels, whole=int), "the shorter edge is rounded to the nearest number, not cut off"),
             (_prepare(pixels, late=True), "of an odd number of pixels to be filled the smaller part comes first"),

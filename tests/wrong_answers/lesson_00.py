@@ -88,6 +88,10 @@ def fits_if_it_divides(left, right):
     return tuple(map(max, *sizes))
 
 
+def longer_shape(left, right):
+    return max(left, right, key=len) if isinstance(fitted(left, right), tuple) else "no fit"
+
+
 def no_fit_with_a_capital(left, right):
     found = fitted(left, right)
     return found if isinstance(found, tuple) else "No fit"
@@ -149,6 +153,10 @@ def exchanged(one, other):
 
 def trouser_and_dress_exchanged():
     return exchanged("Trouser", "Dress")
+
+
+def coat_for_dress():
+    return exchanged("Dress", "Coat")
 
 
 def boot_for_sneaker():
@@ -232,6 +240,7 @@ WRONG = {
         (equal_or_missing_only, "a size of 1 is repeated"),
         (shorter_shape, "as many dimensions as the longer"),
         (smaller_size, "which of the two sizes is left"),
+        (longer_shape, "pair by pair, from the right"),
     ],
     "asymmetry": [
         (in_bytes, "which dtype holds a difference"),
@@ -247,6 +256,7 @@ WRONG = {
     "read_curves": [
         (dims_swapped, "are they beside or above each other"),
         (trouser_and_dress_exchanged, "two legs stand side by side"),
+        (coat_for_dress, "which curve is nearly level"),
         (boot_for_sneaker, "a low shoe is wide and flat"),
         (pullover_for_bag, "only the handle reaches up"),
         (in_small_letters, "spelt as in the task"),

@@ -51,6 +51,10 @@ def closest_references(images, labels, means):
     return divmod(int(apart.argmin()), 10)
 
 
+def references_furthest_apart(images, labels, means):
+    return divmod(int(torch.cdist(means.flatten(1), means.flatten(1)).argmax()), 10)
+
+
 def references_with_themselves(images, labels, means):
     return unlike_themselves(means, means)
 
@@ -76,12 +80,24 @@ def textbook_formula(accuracy, half_width):
     return math.ceil(1.96**2 * accuracy * (1 - accuracy) / half_width**2)
 
 
+def sure_when_all_are_right(accuracy, half_width):
+    return 1 if accuracy == 1 else first_that(lambda n: width(round(accuracy * n), n) <= 2 * half_width)
+
+
 def worst_case(accuracy, half_width):
     return first_that(lambda n: width(round(0.5 * n), n) <= 2 * half_width)
 
 
 def last_that_is_too_wide(accuracy, half_width):
     return first_that(lambda n: width(round(accuracy * n), n) <= 2 * half_width) - 1
+
+
+def exact_interval(accuracy, half_width):
+    def fits(images):
+        interval = binomtest(round(accuracy * images), images).proportion_ci()
+        return interval.high - interval.low <= 2 * half_width
+
+    return first_that(fits)
 
 
 def percent(accuracy, half_width):
@@ -142,6 +158,23 @@ def image_by_image(train, validation):
     return [torch.cat([standard(image[None], *of(image)) for image in part]) for part in (train, validation)]
 
 
+def deviation_over_the_one_channel(train, validation):
+    mean, std = (train / 255).mean(), (train / 255).std(dim=1, keepdim=True, correction=0)[:1]
+    return standard(train, mean, std), standard(validation, mean, std)
+
+
+def from_minus_one_to_one(train, validation):
+    return standard(train, 0.5, 0.5), standard(validation, 0.5, 0.5)
+
+
+def images_as_rows(train, validation):
+    return [standard(part, *of(train)).flatten(1) for part in (train, validation)]
+
+
+def validation_images_first(train, validation):
+    return standard(validation, *of(train)), standard(train, *of(train))
+
+
 def two_draws_of_one_class(labels, share, seed):
     generator, train, validation = torch.Generator().manual_seed(seed), [], []
     for number in labels.unique():
@@ -175,6 +208,15 @@ def positions_within_the_class(labels, share, seed):
     orders = [torch.randperm(count, generator=torch.Generator().manual_seed(seed)) for count in counts]
     cut = [(order[round(share * len(order)) :], order[: round(share * len(order))]) for order in orders]
     return [torch.cat(part) for part in zip(*cut, strict=True)]
+
+
+def positions_class_by_class(labels, share, seed):
+    parts = [torch.from_numpy(part) for part in stratified(labels, share, seed)]
+    return [[part[labels[part] == number] for number in labels.unique()] for part in parts]
+
+
+def positions_from_one(labels, share, seed):
+    return [part + 1 for part in stratified(labels, share, seed)]
 
 
 def two_masks(labels, share, seed):
@@ -228,6 +270,36 @@ def only_the_batches_shuffled(dataset, batch_size, seed, whole):
     return batches, len(dataset) / (time.perf_counter() - started)
 
 
+def changed(change):
+    """Return right batches, but for what `change` makes of their images and labels."""
+
+    def draw_batches(dataset, batch_size, seed, whole):
+        batches, speed = draw(dataset, batch_size, seed, whole)
+        return [change(*batch) for batch in batches], speed
+
+    return draw_batches
+
+
+def images_strung_together(*given):
+    return changed(lambda images, labels: (torch.cat(list(images)), labels))(*given)
+
+
+def pixels_from_0_to_1(*given):
+    return changed(lambda images, labels: (images / 255, labels))(*given)
+
+
+def labels_sorted(*given):
+    return changed(lambda images, labels: (images, labels.sort().values))(*given)
+
+
+def drawn_with_replacement(dataset, batch_size, seed, whole):
+    started, generator = time.perf_counter(), torch.Generator().manual_seed(seed)
+    order = torch.randint(len(dataset), (len(dataset),), generator=generator)
+    chosen = [some.tolist() for some in order.split(batch_size)]
+    batches = [dataset[some] if whole else default_collate([dataset[k] for k in some]) for some in chosen]
+    return batches, len(dataset) / (time.perf_counter() - started)
+
+
 def seconds_instead_of_speed(dataset, batch_size, seed, whole):
     batches, speed = draw(dataset, batch_size, seed, whole)
     return batches, len(dataset) / speed
@@ -254,14 +326,17 @@ WRONG = {
         (a_tenth_of_all_images_in_each, "some classes have more images"),
         (differences_with_their_signs, "signs may cancel out"),
         (closest_references, "these two look alike"),
+        (references_furthest_apart, "each delivered label nearest to"),
         (references_with_themselves, "are your means those of the delivery"),
         (only_one_of_them, "two classes do not match"),
     ],
     "images_needed": [
         (whole_width, "from the middle to one end"),
         (textbook_formula, "not the Wilson interval"),
+        (sure_when_all_are_right, "what does it say when all answers are right?"),
         (worst_case, "where did your guess of it go"),
         (last_that_is_too_wide, "one image beside it"),
+        (exact_interval, "the first whose interval is narrow enough"),
         (percent, "a fraction as 0.05"),
     ],
     "normalize_parts": [
@@ -275,6 +350,10 @@ WRONG = {
         (constants_of_the_helpers, "Fashion-MNIST's constants"),
         (one_mean_for_each_position, "not one for each position"),
         (image_by_image, "every image has constants of its own"),
+        (deviation_over_the_one_channel, "something was divided by 0"),
+        (from_minus_one_to_one, "the mean of all training pixels"),
+        (images_as_rows, "images keep their shape"),
+        (validation_images_first, "training comes first"),
     ],
     "split": [
         (two_draws_of_one_class, "when was it drawn for each of them"),
@@ -282,6 +361,8 @@ WRONG = {
         (validation_first, "the other way round"),
         (seed_forgotten, "who gives their generator the seed"),
         (positions_within_the_class, "positions in the class or in the data set"),
+        (positions_class_by_class, "return positions, nothing else"),
+        (positions_from_one, "return positions, nothing else"),
         (two_masks, "this is a mask"),
         (one_image_lost_in_each_class, "who is left"),
     ],
@@ -291,6 +372,10 @@ WRONG = {
         (seeded_once_for_all_calls, "where is the generator seeded"),
         (not_shuffled, "is the order drawn at random"),
         (only_the_batches_shuffled, "neighbours stay together"),
+        (images_strung_together, "counts the images of the batch"),
+        (pixels_from_0_to_1, "leave the pixels as they are"),
+        (labels_sorted, "image and label by the same index"),
+        (drawn_with_replacement, "drawn exactly once"),
         (seconds_instead_of_speed, "these are seconds"),
         (batches_a_second, "these are batches a second"),
         (last_batch_counted_as_full, "how many images does the last batch hold"),

@@ -54,6 +54,10 @@ def loss_with_softmax_twice(logits, labels):
     return F.cross_entropy(logits.softmax(dim=1), labels, reduction="none")
 
 
+def loss_of_the_other_classes(logits, labels):
+    return -(1 - of_truth(logits.softmax(dim=1), labels)).log()
+
+
 def loss_over_the_batch(logits, labels):
     return -of_truth(logits.log_softmax(dim=0), labels)
 
@@ -93,6 +97,12 @@ def gradient_times_the_hidden_values(x, W1, W2, labels):
     return ((of_logits @ W2) * hidden).T @ x
 
 
+def gradient_without_softmax(x, W1, W2, labels):
+    before = x @ W1.T
+    of_logits = (before.relu() @ W2.T - F.one_hot(labels, len(W2))) / len(x)
+    return ((of_logits @ W2) * (before > 0)).T @ x
+
+
 def gradient_of_the_second_layer(x, W1, W2, labels):
     hidden = (x @ W1.T).relu()
     of_logits = ((hidden @ W2.T).softmax(dim=1) - F.one_hot(labels, len(W2))) / len(x)
@@ -113,6 +123,8 @@ def gradient_by_autograd(x, W1, W2, labels):
 
 def pieces(model, optimizer, images, labels, size, clear="once", move="once", share="part", mode="train", last=""):
     """Do one step in pieces; the wrong answers change when something is done, or the share of a piece."""
+    if move == "first":
+        optimizer.step()
     model.train(mode == "train")
     if clear == "once":
         optimizer.zero_grad()
@@ -122,8 +134,8 @@ def pieces(model, optimizer, images, labels, size, clear="once", move="once", sh
         if clear == "each":
             optimizer.zero_grad()
         loss = F.cross_entropy(model(x), y)
-        weight = {"part": len(y) / len(labels), "mean": 1 / len(parts), "none": 1, "sum": len(y)}[share]
-        (loss * weight).backward()
+        shares = {"part": len(y) / len(labels), "mean": 1 / len(parts), "none": 1, "sum": len(y), "full": len(y) / size}
+        (loss * shares[share]).backward()
         total = total + (loss if last == "sum" else loss * len(y) / len(labels))
         if move == "each":
             optimizer.step()
@@ -148,6 +160,14 @@ def pieces_that_never_step(*given):
     return pieces(*given, move="never")
 
 
+def pieces_that_step_before_backward(*given):
+    return pieces(*given, move="first")
+
+
+def pieces_with_softmax_twice(model, *given):
+    return pieces(torch.nn.Sequential(model, torch.nn.Softmax(dim=1)), *given)
+
+
 def pieces_with_means_added_up(*given):
     return pieces(*given, share="none")
 
@@ -158,6 +178,10 @@ def pieces_that_count_alike(*given):
 
 def pieces_with_sums(*given):
     return pieces(*given, share="sum")
+
+
+def pieces_as_shares_of_a_full_piece(*given):
+    return pieces(*given, share="full")
 
 
 def pieces_in_eval_mode(*given):
@@ -215,6 +239,18 @@ def evaluate_that_adds_means(model, loader):
     return measure(model, loader, F.cross_entropy)
 
 
+def evaluate_that_never_divides(model, loader):
+    loss, accuracy = measure(model, loader)
+    return loss * len(loader.dataset), accuracy
+
+
+def evaluate_without_normalize(model, loader):
+    model.eval()
+    batches = [(model(images / 255), labels) for images, labels in loader]
+    logits, labels = (torch.cat(part) for part in zip(*batches, strict=True))
+    return F.cross_entropy(logits, labels), (logits.argmax(dim=1) == labels).float().mean()
+
+
 def evaluate_best_image_of_each_class(model, loader):
     return measure(model, loader, dim=0)
 
@@ -231,6 +267,11 @@ def evaluate_means_of_batches(model, loader):
 
 def evaluate_accuracy_of_batches(model, loader):
     return measure(model, loader)[0], torch.tensor([measure(model, [batch])[1] for batch in loader]).mean()
+
+
+def evaluate_share_of_errors(model, loader):
+    loss, accuracy = measure(model, loader)
+    return loss, 1 - accuracy
 
 
 def evaluate_in_percent(model, loader):
@@ -251,6 +292,18 @@ def least_sure_first(labels, probabilities, k):
     confidence, said = probabilities.max(dim=1)
     wrong = (said != labels).nonzero().flatten()
     return wrong[confidence[wrong].argsort()][:k]
+
+
+def surest_mistakes_in_rising_order(labels, probabilities, k):
+    confidence, said = probabilities.max(dim=1)
+    wrong = (said != labels).nonzero().flatten()
+    return wrong[confidence[wrong].argsort()][-k:]
+
+
+def largest_lead_first(labels, probabilities, k):
+    best = probabilities.topk(2).values
+    wrong = (probabilities.argmax(dim=1) != labels).nonzero().flatten()
+    return wrong[(best[:, 0] - best[:, 1])[wrong].argsort(descending=True)][:k]
 
 
 def least_probable_truth(labels, probabilities, k):
@@ -296,6 +349,17 @@ def recall_averaged_over_batches(batches, num_classes):
     return torch.stack([zero_for_a_missing_class([batch], num_classes) for batch in batches]).mean(dim=0)
 
 
+def recall_of_the_last_batch(batches, num_classes):
+    for batch in batches:
+        hits, images, _ = counts([batch], num_classes)
+    return hits / images
+
+
+def f1_instead_of_recall(batches, num_classes):
+    hits, images, answers = counts(batches, num_classes)
+    return 2 * hits / (images + answers)
+
+
 def only_classes_that_occur(batches, num_classes):
     hits, images, _ = counts(batches, num_classes)
     return (hits / images)[images > 0]
@@ -315,6 +379,7 @@ WRONG = {
         (loss_of_the_answer, "the answer, or the truth"),
         (loss_with_softmax_twice, "softmax twice"),
         (loss_over_the_batch, "over which dimension do the classes of one image run"),
+        (loss_of_the_other_classes, "gives to the true class"),
     ],
     "gradient_of_first_layer": [
         (gradient_that_ignores_relu, "where ReLU gave 0"),
@@ -323,6 +388,7 @@ WRONG = {
         (gradient_downhill, "the gradient points uphill"),
         (gradient_that_knows_no_labels, "Nothing in your gradient knows the labels"),
         (gradient_times_the_hidden_values, "not its value"),
+        (gradient_without_softmax, "gradient of the logits, of the hidden units"),
         (gradient_of_the_second_layer, "a gradient has the shape of its weights"),
         (gradient_of_the_classes_in_the_batch, "the error comes from the line"),
         (gradient_by_autograd, "the error comes from the line"),
@@ -332,9 +398,12 @@ WRONG = {
         (pieces_cleared_each_time, "when may they be cleared"),
         (pieces_with_a_step_each, "one step for the whole batch"),
         (pieces_that_never_step, "no weight has moved"),
+        (pieces_that_step_before_backward, "which line must come before step()"),
+        (pieces_with_softmax_twice, "take logits or probabilities"),
         (pieces_with_means_added_up, "they were added up"),
         (pieces_that_count_alike, "a short last piece counts as much"),
         (pieces_with_sums, "not their sum"),
+        (pieces_as_shares_of_a_full_piece, "by their share of the batch"),
         (pieces_in_eval_mode, "which line switches it back, and when"),
         (pieces_that_return_the_sum, "the mean over all images of the batch"),
         (pieces_that_return_a_tensor, "such a tensor keeps all that led to it"),
@@ -346,16 +415,21 @@ WRONG = {
         (evaluate_not_repaired, "a sure and right answer is 1, 0, 0"),
         (evaluate_without_logarithm, "Where is the logarithm"),
         (evaluate_that_adds_means, "gives the mean of a batch"),
+        (evaluate_that_never_divides, "the loss is a sum over all images"),
+        (evaluate_without_normalize, "the cross-entropy of every image"),
         (evaluate_best_image_of_each_class, "the best image of each class"),
         (evaluate_in_training_mode, "dropout was on"),
         (evaluate_means_of_batches, "an image of the short last batch"),
         (evaluate_accuracy_of_batches, "an image of the short last batch"),
         (evaluate_in_percent, "not percent"),
+        (evaluate_share_of_errors, "whose largest logit is that of their label"),
     ],
     "sure_and_wrong": [
         (sure_and_right_too, "right answers are among them"),
         (places_among_the_mistakes, "where are they in labels"),
         (least_sure_first, "in which direction does your sort run"),
+        (surest_mistakes_in_rising_order, "put the most confident one first"),
+        (largest_lead_first, "then sort them by confidence"),
         (least_probable_truth, "the probability of the true class"),
         (mistakes_not_sorted, "in their own order"),
         (padded_with_right_answers, "in one row; with 6 mistakes and k = 20"),
@@ -364,6 +438,8 @@ WRONG = {
         (precision_instead_of_recall, "that is precision"),
         (share_of_all_images, "you divide by all images"),
         (recall_averaged_over_batches, "in an average of batches"),
+        (recall_of_the_last_batch, "of the last batch alone"),
+        (f1_instead_of_recall, "right answers among its images"),
         (zero_for_a_missing_class, "were there any images of this class"),
         (minus_one_for_a_missing_class, "what is 0 / 0"),
         (only_classes_that_occur, "also for one that never occurs"),

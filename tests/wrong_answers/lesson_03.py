@@ -69,6 +69,7 @@ STACKS = {
     ),
     "size_twice": (lambda size, layers: (through(size, layers)[0],) * 2, "this is the size of the output"),
     "size_alone": (lambda size, layers: through(size, layers)[0], "the size first, then the view"),
+    "kernel_ignored": (size_by(lambda n, k, p, s: (n + 2 * p) // s), "one layer after the other"),
 }
 
 
@@ -166,6 +167,11 @@ def with_steps(**steps):
     return lambda *widths: counted(Network(*widths, **steps))
 
 
+def one_layer_more(size, channels, hidden):
+    more = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(0.5))
+    return counted(Network(size, channels, hidden, drop=more))
+
+
 def tensors_counted(*widths):
     return Network(*widths), len(list(Network(*widths).parameters()))
 
@@ -183,8 +189,10 @@ NETWORKS = {
     "dropout_forgotten": (with_steps(drop=unchanged), "some hidden units are to be zero"),
     "pixels_dropped_too": (with_steps(pixels=0.25), "and nowhere else"),
     "relus_forgotten": (with_steps(relu=unchanged), "how many ReLUs"),
+    "tanh_for_relu": (with_steps(relu=torch.tanh), "compare the steps"),
     "made_for_28_pixels_only": (with_steps(side=6), "follow the shape of an image"),
     "kernel_of_seven": (with_steps(kernel=7), "look at the first convolution"),
+    "one_layer_more": (one_layer_more, "a layer too many"),
     "layers_in_a_list": (lambda *widths: counted(Listed(*widths)), "a plain list is not found"),
     "forward_misspelt": (lambda *widths: counted(Misspelt(*widths)), "is it spelt so"),
     "tensors_counted": (tensors_counted, "8 tensors hold them"),

@@ -56,15 +56,14 @@ def with_number(name, number):
 
 
 def norm(x, weight, bias, kept_mean, kept_var, training, momentum, eps, **way):
-    mean, variance = kept_mean[:, None, None], kept_var[:, None, None]
-    if training or way.get("always_batch"):
+    mean, variance, eps = kept_mean[:, None, None], kept_var[:, None, None], way.get("own_eps", eps)
+    if way.get("of_batch", training):
         dims = way.get("dims", (0, 2, 3))
         mean, variance = x.mean(dims, keepdim=True), x.var(dims, correction=way.get("correction", 0), keepdim=True)
-    old, new = (momentum, 1 - momentum) if way.get("swapped") else (1 - momentum, momentum)
-    old, new = way.get("shares", (old, new))
+    old, new = way.get("shares", lambda momentum: (1 - momentum, momentum))(momentum)
     if training or way.get("always_update"):
-        kept_mean = old * kept_mean + new * x.mean((0, 2, 3))
-        kept_var = old * kept_var + new * x.var((0, 2, 3), correction=way.get("kept_correction", 1))
+        new_var = x.var((0, 2, 3), correction=way.get("kept_correction", 1)) ** way.get("kept_power", 1)
+        kept_mean, kept_var = old * kept_mean + new * x.mean((0, 2, 3)), old * kept_var + new * new_var
     if way.get("kept_normalises"):
         mean, variance = kept_mean[:, None, None], kept_var[:, None, None]
     x_hat = (x - mean) / (variance.sqrt() + eps if way.get("eps_outside") else (variance + eps).sqrt())
@@ -82,15 +81,30 @@ def output_alone(*arguments):
     return norm(*arguments)[0]
 
 
+def x_hat_alone(x, weight, bias, *others):
+    return norm(x, torch.ones_like(weight), torch.zeros_like(bias), *others)
+
+
+def one_row_for_each_channel(*arguments):
+    output, *kept = norm(*arguments)
+    return output.transpose(0, 1).flatten(1), *kept
+
+
+def statistics_with_the_dimensions_of_x(*arguments):
+    output, *kept = norm(*arguments)
+    return output, *(part[None, :, None, None] for part in kept)
+
+
 @torch.no_grad()
 def folded(convolution, batch_norm, **way):
     fused = convolution if way.get("in_place") else copy.deepcopy(convolution)
     variance, eps = batch_norm.running_var, way.get("eps", batch_norm.eps)
-    scale = batch_norm.weight / (variance + eps) ** way.get("power", 0.5)
+    scale = (1 if way.get("no_weight") else batch_norm.weight) / (variance + eps) ** way.get("power", 0.5)
     mean = 0 if way.get("no_mean") else batch_norm.running_mean
     old = 0 if convolution.bias is None or way.get("no_old_bias") else convolution.bias
     shift = 0 if way.get("no_shift") else batch_norm.bias
-    bias = old - scale * mean + shift if way.get("old_bias_not_scaled") else scale * (old - mean) + shift
+    of_old, of_mean = (1 if way.get(f"{part}_not_scaled") else scale for part in ("old_bias", "mean"))
+    bias = of_old * old - of_mean * mean + shift
     had_bias = convolution.bias is not None
     along = scale[None, :, None, None] if way.get("inputs_scaled") else scale[:, None, None, None]
     fused.weight = nn.Parameter(convolution.weight * along)
@@ -168,6 +182,13 @@ def only_the_flag_put_back(model, *others):
     return result
 
 
+def measured_in_both_modes(model, *others):
+    came = model.training
+    shares = [measured(model.train(mode), *others) for mode in (False, True)]
+    model.train(came)
+    return shares[0]
+
+
 def average_of_averages(model, *others):
     return measured(copy.deepcopy(model).eval(), *others, of_batches=True)
 
@@ -213,6 +234,20 @@ def second_minus_first(first, second):
     return splits_of(second, first)
 
 
+def with_share(share):
+    """Return an answer with a wrong share; `share` makes it of the right one and the number of splits."""
+
+    def answer(first, second):
+        right = splits_of(first, second)
+        return {**right, "share": share(right["share"], comb(len(first) + len(second), len(first)))}
+
+    return answer
+
+
+def sums_instead_of_means(first, second):
+    return {**splits_of(first, second), "difference": sum(first) - sum(second)}
+
+
 WRONG = {
     "block_sizes": [
         (named("pooling_rounds_up", sizes, up=1), "without a partner"),
@@ -245,21 +280,40 @@ WRONG = {
         (named("mean_over_the_batch_only", norm, dims=(0,)), "runs over the images only"),
         (named("mean_over_all_channels", norm, dims=(0, 1, 2, 3)), "your mean mixes the channels:"),
         (named("mean_of_each_image", norm, dims=(2, 3)), "stays within one image"),
+        (
+            named("mean_over_the_channels_of_an_image", norm, dims=(1, 2, 3)),
+            "mixes the channels of one image: one mean",
+        ),
         (named("unbiased_variance_normalises", norm, correction=1), "the variance that normalises"),
         (named("eps_outside_the_root", norm, eps_outside=True), "inside the root"),
+        (named("eps_forgotten", norm, own_eps=0), "eps is an argument"),
+        (named("eps_hard_coded", norm, own_eps=1e-5), "eps is an argument"),
+        (x_hat_alone, "weight and bias have not been used"),
         (named("weight_along_the_columns", norm, columns=True), "stretched along the columns"),
-        (named("momentum_the_wrong_way_round", norm, swapped=True), "share of the old value or"),
-        (named("momentum_hard_coded", norm, shares=(0.9, 0.1)), "momentum is an argument"),
+        (named("momentum_the_wrong_way_round", norm, shares=lambda m: (m, 1 - m)), "share of the old value or"),
+        (named("momentum_hard_coded", norm, shares=lambda m: (0.9, 0.1)), "momentum is an argument"),
+        (
+            named("running_statistics_never_moved", norm, shares=lambda m: (1, 0)),
+            "moves what is kept towards this batch",
+        ),
+        (named("running_statistics_replaced", norm, shares=lambda m: (0, 1)), "the old value keeps a share"),
+        (named("old_value_kept_whole", norm, shares=lambda m: (1, m)), "must lose the share that the new one gets"),
         (named("biased_running_variance", norm, kept_correction=0), "the variance that is kept"),
+        (named("running_standard_deviation", norm, kept_power=0.5), "not the standard deviation"),
         (named("running_statistics_in_training", norm, kept_normalises=True), "for later, not for this batch"),
-        (named("batch_statistics_in_evaluation", norm, always_batch=True), "must not depend on the batch"),
+        (named("old_statistics_in_training", norm, of_batch=False), "with the batch's own statistics"),
+        (named("batch_statistics_in_evaluation", norm, of_batch=True), "must not depend on the batch"),
         (named("evaluation_updates", norm, always_update=True), "leaves what is kept"),
         (variance_before_mean, "in which order"),
         (output_alone, "return all three"),
+        (one_row_for_each_channel, "the output is shaped like x"),
+        (statistics_with_the_dimensions_of_x, "one number for each channel"),
     ],
     "fuse": [
         (named("bias_of_the_convolution_forgotten", folded, no_old_bias=True), "bias of the convolution has gone"),
         (named("bias_of_the_convolution_not_scaled", folded, old_bias_not_scaled=True), "also scales the bias"),
+        (named("running_mean_not_scaled", folded, mean_not_scaled=True), "also scales the running mean"),
+        (named("weight_of_batch_norm_ignored", folded, no_weight=True), "the weight of batch norm has not been used"),
         (named("running_mean_ignored", folded, no_mean=True), "takes its running mean away"),
         (named("bias_of_batch_norm_ignored", folded, no_shift=True), "comes on top"),
         (named("eps_ignored", folded, eps=0), "an eps of its own"),
@@ -280,6 +334,7 @@ WRONG = {
         (a_copy_in_training_mode, "still depends on its batch"),
         (only_batch_norm_to_eval, "this network also has dropout"),
         (only_the_flag_put_back, "which method tells them all"),
+        (measured_in_both_modes, "measuring changes nothing"),
         (average_of_averages, "average of averages"),
     ],
     "fewest_runs": [
@@ -288,8 +343,12 @@ WRONG = {
             "how many of the splits are complete",
         ),
         (named("settings_ignored", planned, chance=lambda n, s: 2 / comb(2 * n, n)), "a try at every setting"),
-        (named("both_ignored", planned, chance=lambda n, s: 1 / comb(2 * n, n)), "either kind could be the better one"),
+        (
+            named("both_ignored", planned, chance=lambda n, s: 1 / comb(2 * n, n)),
+            "either kind could be the better one: how many",
+        ),
         (named("orders_counted", planned, chance=lambda n, s: 2 * s / factorial(2 * n)), "count groups"),
+        (named("level_times_settings", planned, chance=lambda n, s: 2 / comb(2 * n, n) / s), "add its chances up"),
         (named("chances_multiplied", planned, chance=lambda n, s: (2 / comb(2 * n, n)) ** s), "do not multiply"),
         (
             named("chances_of_at_least_one", planned, chance=lambda n, s: 1 - (1 - 2 / comb(2 * n, n)) ** s),
@@ -324,6 +383,16 @@ WRONG = {
         ),
         (named("never_decided", splits_of, decide=lambda d, s: "undecided"), "counts as decided"),
         (pairs_of_the_same_seed, "kept the runs in pairs"),
+        (
+            named("names_of_its_own", splits_of, decide=lambda d, s: "a tie"),
+            "one of the words first, second and undecided",
+        ),
+        (
+            named("number_of_splits", with_share(lambda share, splits: share * splits)),
+            "a share, not a number of splits",
+        ),
+        (named("splits_that_differ_less", with_share(lambda share, splits: 1 - share)), "not those that differ less"),
+        (sums_instead_of_means, "compare means"),
         (second_minus_first, "the sign says which one is better"),
     ],
 }

@@ -23,6 +23,26 @@ def faults_with_a_full_column_taken_for_a_missing_one():
     return {"A": 4, "B": 1, "C": 3, "D": 1}
 
 
+def faults_with_the_shuffled_one_taken_for_two_exchanged_names():
+    return {"A": 3, "B": 1, "C": 4, "D": 2}
+
+
+def faults_with_a_missing_class_taken_for_a_favourite():
+    return {"A": 4, "B": 2, "C": 3, "D": 1}
+
+
+def faults_with_two_exchanged_names_taken_for_a_missing_class():
+    return {"A": 4, "B": 1, "C": 1, "D": 2}
+
+
+def faults_with_the_favourite_taken_for_shuffled():
+    return {"A": 4, "B": 1, "C": 3, "D": 4}
+
+
+def faults_with_a_missing_class_taken_for_two_exchanged_names():
+    return {"A": 4, "B": 3, "C": 1, "D": 2}
+
+
 def faults_of_three_models():
     return {"A": 4, "B": 1, "C": 3}
 
@@ -64,6 +84,11 @@ def shop_that_is_not_a_number(matrix, mix, number):
     in_shop = shop(matrix, mix)
     right = scores(in_shop, number)
     return right | {"precision": in_shop[number, number] / in_shop[:, number].sum()}
+
+
+def shop_not_divided(matrix, mix, number):
+    right = shop(matrix, mix)[number, number]
+    return {"precision": right, "recall": right, "f1": right}
 
 
 def given(labels, probabilities):
@@ -110,6 +135,18 @@ def table_with_the_lower_edge(labels, probabilities, num_bins):
     number = np.minimum(np.floor(confidence * num_bins), num_bins - 1)
     parts = [np.flatnonzero(number == n) for n in range(num_bins)]
     return np.array([[len(part), confidence[part].mean(), right[part].mean()] for part in parts if len(part)])
+
+
+def table_with_the_middle_of_each_bin(labels, probabilities, num_bins):
+    table = table_of_bins(*given(labels, probabilities), num_bins)
+    table[:, 1] = (np.ceil(table[:, 1] * num_bins) - 0.5) / num_bins
+    return table
+
+
+def table_with_the_number_of_right_answers(labels, probabilities, num_bins):
+    table = table_of_bins(*given(labels, probabilities), num_bins)
+    table[:, 2] *= table[:, 0]
+    return table
 
 
 def table_upside_down(labels, probabilities, num_bins):
@@ -163,6 +200,12 @@ def threshold_above_the_target(labels, probabilities, target):
 
 def threshold_one_where_none_will_do(labels, probabilities, target):
     return min(smallest(*given(labels, probabilities), target), 1.0)
+
+
+def threshold_from_a_grid(labels, probabilities, target):
+    confidence, right = given(labels, probabilities)
+    grid = np.linspace(0, 1, 1001)
+    return min((t for t in grid if t <= confidence.max() and right[confidence >= t].mean() >= target), default=math.inf)
 
 
 def threshold_that_is_not_answered_itself(labels, probabilities, target):
@@ -240,6 +283,11 @@ WRONG = {
         (faults_with_rows_for_columns, "which of the two is empty"),
         (faults_with_any_disorder_shuffled, "no class is found any more"),
         (faults_with_the_shuffled_one_taken_for_a_favourite, "how many columns of A are full"),
+        (faults_with_the_shuffled_one_taken_for_two_exchanged_names, "how much of the diagonal of A is left"),
+        (faults_with_a_missing_class_taken_for_a_favourite, "from how many does B take them"),
+        (faults_with_two_exchanged_names_taken_for_a_missing_class, "does C have one"),
+        (faults_with_the_favourite_taken_for_shuffled, "look at the diagonal of D"),
+        (faults_with_a_missing_class_taken_for_two_exchanged_names, "to a row, a column and the diagonal"),
         (faults_with_a_full_column_taken_for_a_missing_one, "leaves a column empty"),
         (faults_of_three_models, "the docstring names the keys"),
     ],
@@ -250,6 +298,7 @@ WRONG = {
         (shop_swapped, "which score asks about the articles"),
         (shop_with_the_plain_mean, "F1 is the harmonic mean"),
         (shop_that_is_not_a_number, "0 divided by 0"),
+        (shop_not_divided, "which below it"),
     ],
     "reliability": [
         (table_as_it_was, "does not know the labels"),
@@ -257,6 +306,8 @@ WRONG = {
         (table_without_certain_answers, "a confidence of exactly 1"),
         (table_with_the_lower_edge, "on the edge of two bins"),
         (table_upside_down, "in rising order"),
+        (table_with_the_middle_of_each_bin, "the mean over the confidences"),
+        (table_with_the_number_of_right_answers, "a share of the images in the bin"),
         (table_of_bins_equally_full, "equally wide"),
     ],
     "choose_threshold": [
@@ -266,6 +317,7 @@ WRONG = {
         (threshold_that_believes_the_confidence, "you believe the confidence"),
         (threshold_that_tears_ties_apart, "images of equal confidence"),
         (threshold_above_the_target, "exactly the target"),
+        (threshold_from_a_grid, "return one of the confidences"),
         (threshold_one_where_none_will_do, "no threshold reaches"),
         (threshold_that_is_not_answered_itself, "too few of the answers"),
     ],

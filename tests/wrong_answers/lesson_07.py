@@ -98,6 +98,22 @@ def clock_of_the_processor_by_default(first, second, rounds, clock=time.process_
 ticks = iter(range(10**9))
 
 
+def one_of_the_two_in_each_round(first, second, rounds, clock=time.perf_counter):
+    first(), second()
+    times = [timed((first, second)[number % 2], clock) for number in range(rounds)]
+    return mean(times[::2]) / mean(times[1::2] or times)
+
+
+def one_start_for_both(first, second, rounds, clock=time.perf_counter):
+    first(), second()
+    ratios = []
+    for _ in range(rounds):
+        started, after_the_first = clock(), timed(first, clock)
+        second()
+        ratios.append(after_the_first / (clock() - started))
+    return median(ratios)
+
+
 def functions_not_called(first, second, rounds, clock=time.perf_counter):
     return 1.0
 
@@ -108,6 +124,10 @@ def per_weight(factor):
 
 def with_biases(layer, output, image):
     return layer.weight.numel() * places(output) + (layer.bias is not None) * output.numel()
+
+
+def per_convolution(linear):
+    return lambda layer, output, image: layer.weight.numel() * places(output) if output.dim() == 4 else linear(layer)
 
 
 def parameters_counted(model, image_shape):
@@ -209,6 +229,11 @@ def the_most_accurate(recipes):
     return [name for name, (_, accuracy) in recipes.items() if accuracy == top]
 
 
+def the_fastest(recipes):
+    least = min(seconds for seconds, _ in recipes.values())
+    return [name for name, (seconds, _) in recipes.items() if seconds == least]
+
+
 def names_in_alphabetical_order(recipes):
     return sorted(kept(recipes, beats=rightly), key=lambda name: (recipes[name][0], name))
 
@@ -230,6 +255,7 @@ WRONG = {
     "compare_in_turn": [
         (all_of_the_first_then_all_of_the_second, "let them take turns"),
         (each_warms_up_before_its_own_turn, "let them take turns"),
+        (one_of_the_two_in_each_round, "each round calls both"),
         (named("no_warm_up", raced, warm_up=0), "let each run once before you look"),
         (named("two_warm_ups", raced, warm_up=2), "one warm-up call of each, then one"),
         (named("warm_up_timed", raced, warm_up=0, skip=1), "the warm-up call is among your times"),
@@ -240,6 +266,15 @@ WRONG = {
         ),
         (named("ratio_of_sums", raced, summary=RACE["ratio_of_sums"]), "slow rounds weigh most"),
         (named("best_of_each", raced, summary=lambda a, b: min(a) / min(b)), "may come from different rounds"),
+        (
+            named("luckiest_round", raced, summary=lambda a, b: min(x / y for x, y in zip(a, b, strict=True))),
+            "not the luckiest round",
+        ),
+        (
+            named("unluckiest_round", raced, summary=lambda a, b: max(x / y for x, y in zip(a, b, strict=True))),
+            "not the unluckiest round",
+        ),
+        (one_start_for_both, "read the clock before and after each call"),
         (named("inverted", raced, summary=lambda a, b: median_of_ratios(b, a)), "the other way round"),
         (named("unsorted", raced, summary=lambda a, b: a[len(a) // 2] / b[len(b) // 2]), "middle of the sorted ratios"),
         (
@@ -306,6 +341,18 @@ WRONG = {
             "a map need not be square",
         ),
         (named("outputs_alone", counted, each=per_weight(lambda a, o, i: o.numel())), "multiplies all of its weights"),
+        (
+            named("inputs_of_a_linear_layer", counted, each=per_convolution(lambda layer: layer.in_features)),
+            "each output has a weight for every input",
+        ),
+        (
+            named(
+                "inputs_and_outputs_added",
+                counted,
+                each=per_convolution(lambda layer: layer.in_features + layer.out_features),
+            ),
+            "each output has a weight for every input",
+        ),
         (named("convolutions_alone", counted, kinds=nn.Conv2d), "a linear layer multiplies, too"),
         (named("linear_layers_alone", counted, kinds=nn.Linear), "where are the convolutions"),
         (named("outer_layers_alone", counted, layers=nn.Module.children), "model.modules() finds"),
@@ -330,6 +377,7 @@ WRONG = {
     ],
     "edge": [
         (the_most_accurate, "need not be the most accurate"),
+        (the_fastest, "look for another one that is as fast"),
         (in_the_order_of_accuracy, "from the fastest to the slowest"),
         (names_in_alphabetical_order, "equal ones in the order of the dictionary"),
         (better_than_all_before, "two equally fast recipes"),

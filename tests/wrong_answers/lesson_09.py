@@ -90,6 +90,10 @@ def logits_too(parts, x, labels):
     return by(norm, last=None)(parts, x, labels)
 
 
+def one_part_too_late(parts, x, labels):
+    return by(norm, last=None)(parts, x, labels)[1:]
+
+
 def outputs_themselves(parts, x, labels):
     return [norm(output) for output in forward(parts, x)[:-1]]
 
@@ -110,6 +114,7 @@ GRADIENTS = {
         "the mean over the batch",
     ),
     "of_the_logits": (by(norm, lambda logits, labels: logits.sum()), "gradient of what"),
+    "one_part_too_late": (one_part_too_late, "keep each output"),
     "outputs_themselves": (outputs_themselves, "these are the outputs themselves"),
     "one_number": (lambda parts, x, labels: sum(by(norm)(parts, x, labels)), "one number for each part"),
 }
@@ -141,6 +146,13 @@ BLOCKS = {
     "relu_on_the_shortcut": (block(lambda way, change: torch.relu(torch.relu(way) + change)), "no ReLU of its own"),
     "subtracted": (block(lambda way, change: torch.relu(way - change)), "adds to its input"),
     "multiplied": (block(lambda way, change: torch.relu(way * change)), "not multiplied"),
+    "nothing_added": (block(lambda way, change: torch.relu(way)), "the convolutions add nothing"),
+    "relu_before_the_block": (
+        lambda x, first, second, projection: torch.relu(
+            (projection(x) if projection else x) + second(torch.relu(first(torch.relu(x))))
+        ),
+        "x goes into the block as it is",
+    ),
     "projection_forgotten": (
         lambda x, first, second, projection: torch.relu(x + second(torch.relu(first(x)))),
         "the error comes from the line",
@@ -169,6 +181,11 @@ COSTS = {
     "biases_forgotten": (plan_cost(bias=False), "each output channel has a bias too"),
     "one_side_of_the_kernel": (plan_cost(weights=lambda i, o, k: k * i * o), "a kernel has rows and columns"),
     "one_input_channel": (plan_cost(weights=lambda i, o, k: k * k * o), "a slice for each input channel"),
+    "one_bias_for_a_layer": (plan_cost(weights=lambda i, o, k: k * k * i * o + 1, bias=False), "weights, biases"),
+    "size_of_the_image": (
+        plan_cost(adds=lambda w, o, before, after, first: w * first**2),
+        "the size of the maps changes on the way",
+    ),
     "places_of_the_input": (
         plan_cost(adds=lambda w, o, before, after, first: w * before**2),
         "of the output, not of the input",
@@ -215,12 +232,27 @@ def every_run_counted(runs):
     return merged(["depth", "seed"])(runs)[0], len(runs)
 
 
+def row_by_row(runs):
+    residual, plain = split(runs)
+    number = min(len(residual), len(plain))
+    differences = residual["accuracy"].to_numpy()[:number] - plain["accuracy"].to_numpy()[:number]
+    return differences.mean(), merged(BOTH)(runs)[1]
+
+
+def rows_counted(runs):
+    return merged(BOTH)(runs)[0], min(map(len, split(runs)))
+
+
 BOTH = ["depth", "seed"]
 FAIR = {
     "seeds_mixed": (merged("depth"), "agree in the seed too"),
     "depths_mixed": (merged("seed"), "agree in the depth too"),
     "all_runs": (all_runs, "the means over all runs mix"),
     "every_run_counted": (every_run_counted, "these are all runs"),
+    "both_runs_counted": (lambda runs: (merged(BOTH)(runs)[0], 2 * merged(BOTH)(runs)[1]), "of runs counts once"),
+    "rows_counted": (rows_counted, "occur with both kinds"),
+    "row_by_row": (row_by_row, "subtract within each pair"),
+    "fractions": (merged(BOTH, lambda d: d.mean() / 100), "as the accuracies are given"),
     "sign_turned": (merged(BOTH, lambda d: -d.mean()), "the sign"),
     "sizes_only": (merged(BOTH, lambda d: d.abs().mean()), "counts as negative"),
     "sum_of_differences": (merged(BOTH, lambda d: d.sum()), "not yet their mean"),

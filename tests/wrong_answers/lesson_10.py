@@ -11,6 +11,14 @@ def named(name, function):
 
 RATES = {
     "evenly": (lambda rng, low, high, n: rng.uniform(low, high, n), "which quantity has to be drawn evenly"),
+    "evenly_in_reciprocals": (
+        lambda rng, low, high, n: 1 / rng.uniform(1 / high, 1 / low, n),
+        "too few or too many in some part",
+    ),
+    "mostly_in_the_middle": (
+        lambda rng, low, high, n: low * (high / low) ** rng.random((n, 2)).mean(axis=1),
+        "too few or too many in some part",
+    ),
     "still_logarithms": (lambda rng, low, high, n: rng.uniform(np.log10(low), np.log10(high), n), "still logarithms"),
     "two_bases": (lambda rng, low, high, n: 10 ** rng.uniform(np.log(low), np.log(high), n), "the same base"),
     "one_for_all": (
@@ -58,6 +66,7 @@ def pair_by(rule):
 PAIRS = {
     "all_of_the_pair": (pair_by(lambda both, one, two, total: both / total), "by itself"),
     "first_alone_taken_away": (pair_by(lambda both, one, two, total: (both - one) / total), "not only the first"),
+    "second_alone_taken_away": (pair_by(lambda both, one, two, total: (both - two) / total), "not only the second"),
     "no_share": (pair_by(lambda both, one, two, total: both - one - two), "share of which variance"),
     "share_of_the_means": (pair_by(lambda both, one, two, total: (both - one - two) / both), "variance of all trials"),
     "the_two_alone": (pair_by(lambda both, one, two, total: (one + two) / total), "beyond them"),
@@ -83,13 +92,21 @@ def halved_by_rounding(curves, rungs):
     return max(running, key=lambda trial: curves[trial, -1]), spent + len(running) * (curves.shape[1] - before)
 
 
+def place_among_the_rest(curves, rungs):
+    rest = curves
+    for rung in rungs:
+        rest = rest[np.argsort(-rest[:, rung - 1])[: (len(rest) + 1) // 2]]
+    return rest[:, -1].argmax(), plan_by()(curves, rungs)[1]
+
+
 def plan_by(better=True, at=lambda curves, rung: curves[:, rung - 1], odd=1, count="new", end=lambda curve: curve[-1]):
     """Halve with single steps replaced by wrong ones."""
 
     def halve(curves, rungs):
         running, spent, before, last = list(range(len(curves))), 0, 0, curves.shape[1]
         for rung in rungs:
-            spent += len(running) * (rung if count == "from the start" else rung - before)
+            going = (len(running) + odd) // 2 if count == "halved first" else len(running)
+            spent += going * (rung if count == "from the start" else rung - before)
             before = rung
             running.sort(key=lambda trial, rung=rung: at(curves, rung)[trial], reverse=better)
             running = running[: (len(running) + odd) // 2]
@@ -116,6 +133,8 @@ HALVES = {
     ),
     "highest_ever": (plan_by(end=max), "not the highest one ever"),
     "halved_by_rounding": (halved_by_rounding, "the larger half goes on"),
+    "halved_before_they_train": (plan_by(count="halved first"), "trains the difference of the two epochs"),
+    "place_among_the_rest": (place_among_the_rest, "by their rows in `curves`"),
     "winner_alone": (lambda curves, rungs: 3, "return the winner, then the epochs"),
 }
 
@@ -145,6 +164,14 @@ LEDGERS = {
     "running_is_done": (ledger_by(is_done=("complete", "pruned", "running", "waiting")), "which states mean"),
     "every_failure_is_lost": (ledger_by(lost=lambda found, ended: "failed" in found), "may have been done again"),
     "running_is_lost": (ledger_by(lost=lambda found, ended: not ended), "may still come"),
+    "every_failure_without_a_result": (
+        ledger_by(lost=lambda found, ended: "failed" in found and not ended),
+        "still running or waiting? And a ticket without any trial",
+    ),
+    "pruned_is_lost": (
+        ledger_by(lost=lambda found, ended: not {"complete", "running", "waiting"} & set(found)),
+        "write down all states of each ticket",
+    ),
     "no_trial_is_not_lost": (
         ledger_by(lost=lambda found, ended: bool(found) and not ended and not {"running", "waiting"} & set(found)),
         "not in the log at all",

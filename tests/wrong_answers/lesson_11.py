@@ -65,6 +65,10 @@ ENERGIES = {
     "largest_logit": (lambda logits: -logits.max(dim=1).values, "the others count a little"),
     "m_outside_only": (shifted_by(row_maximum, inside=False), "not taken away inside"),
     "m_inside_only": (shifted_by(row_maximum, outside=False), "added again outside"),
+    "m_with_the_wrong_sign": (shifted_by(row_maximum, sign=-1), "the sign of m"),
+    "m_added_inside": (shifted_by(lambda logits: -row_maximum(logits), sign=-1), "the sign of m"),
+    "logarithm_of_base_2": (lambda logits: -logits.exp().sum(dim=1).log2(), "m plus the logarithm of the sum"),
+    "cancelled": (lambda logits: -logits.sum(dim=1), "do not cancel"),
     "mean": (lambda logits: -logits.exp().mean(dim=1).log(), "their sum is wanted"),
     "log_softmax_first": (lambda logits: -logits.log_softmax(dim=1).logsumexp(dim=1), "takes the level away"),
     "over_the_batch": (lambda logits: -logits.logsumexp(dim=0), "one number for each row"),
@@ -102,6 +106,15 @@ def of_all(known, foreign):
     )
 
 
+def counted(known, foreign):
+    curves = curve_of(known, foreign, levels(known, foreign))
+    return tuple([len(part) * value for value in curve] for part, curve in zip((foreign, known), curves, strict=True))
+
+
+def exactly_the_threshold(known, foreign):
+    return tuple([0.0, *((part == level).mean() for level in levels(known, foreign))] for part in (foreign, known))
+
+
 def last_point_twice(known, foreign):
     return tuple([*part, 1.0] for part in curve_of(known, foreign, levels(known, foreign)))
 
@@ -124,6 +137,9 @@ CURVES = {
     ),
     "thresholds_of_the_known": (lambda k, f: curve_of(k, f, levels(k)), "the scores of both kinds"),
     "share_of_all_images": (of_all, "of its own kind"),
+    "counted": (counted, "over the number of its kind"),
+    "exactly_the_threshold": (exactly_the_threshold, "has at least that score"),
+    "thresholds_of_a_grid": (lambda k, f: curve_of(k, f, np.linspace(1, 0, 101)), "count the different scores"),
     "refused": (refused, "that are refused"),
     "area_alone": (lambda k, f: 0.9, "foreign first"),
 }
@@ -149,14 +165,14 @@ def strips(total_only=False, sign=1, divide_by_height=False, first_row=False, ov
     return occlude_rows
 
 
-def until(last):
-    """Answer with other places for the strips, up to a last one."""
+def until(last, cover=lambda image: 0):
+    """Answer with other places for the strips, up to a last one, or with another cover."""
 
     def occlude_rows(ask, image, height):
         total, times = torch.zeros(len(image)), torch.zeros(len(image))
         for top in range(last(len(image), height)):
             covered = image.clone()
-            covered[top : top + height] = 0
+            covered[top : top + height] = cover(image)
             total[top : top + height] += ask(image) - ask(covered)
             times[top : top + height] += 1
         return total / times
@@ -173,6 +189,7 @@ def image_left_black(ask, image, height):
 STRIPS = {
     "last_strip_forgotten": (until(lambda rows, height: rows - height), "where does the last strip begin"),
     "strips_over_the_edge": (until(lambda rows, height: rows), "get shorter at the lower edge"),
+    "covered_with_the_mean": (until(lambda rows, height: rows - height + 1, torch.mean), "a copy, rows to 0"),
     "image_left_black": (image_left_black, "cover a copy"),
     "sum": (strips(total_only=True), "covered more often"),
     "rise_for_fall": (strips(sign=-1), "the sign: a fall"),
@@ -183,15 +200,15 @@ STRIPS = {
 }
 
 
-def back(order, follow=lambda probabilities, answer: probabilities[answer], delete=False, single=False, count=None):
-    """Answer with another order, another class, or what is put back wrongly."""
+def back(order, follow=lambda probabilities, answer: probabilities[answer], delete=False, single=False, **way):
+    """Answer with another order, another class, another background, or what is put back wrongly."""
 
     def put_back(ask, image, rating, answer, step):
         places, pixels = order(rating.flatten()), image.flatten()
         found = []
-        for number in list(range(0, len(places) + 1, step))[count:]:
+        for number in list(range(0, len(places) + 1, step))[way.get("count") :]:
             chosen = places[max(number - step, 0) if single else 0 : number]
-            shown = pixels.clone() if delete else torch.zeros(len(pixels))
+            shown = pixels.clone() if delete else torch.full((len(pixels),), way.get("background", 0.0))
             shown[chosen] = 0 if delete else pixels[chosen]
             found.append(follow(ask(shown.reshape(1, *image.shape))[0], answer).item())
         return found
@@ -211,6 +228,7 @@ BACK = {
     "without_signs": (back(lambda ratings: ratings.abs().argsort(descending=True)), "have signs"),
     "from_the_top_left": (back(lambda ratings: torch.arange(len(ratings))), "comes from the ratings"),
     "places_taken_for_ranks": (back(lambda ratings: highest_first(ratings).argsort()), "no pixel its rank"),
+    "begins_with_grey": (back(highest_first, background=0.5), "highest rated pixels of the original"),
     "without_black": (back(highest_first, count=1), "no pixel put back"),
 }
 TABLES = {"fog": FOGS, "energy": ENERGIES, "roc_curve": CURVES, "occlude_rows": STRIPS, "put_back": BACK}

@@ -51,16 +51,29 @@ def likeliest_mistake_alone(labels, matrix, seed):
     return draw(labels, narrowed, seed)
 
 
+def likeliest_mistake_or_none(labels, matrix, seed):
+    mistakes = matrix * (1 - np.eye(10))
+    narrowed = mistakes * (mistakes == mistakes.max(axis=1, keepdims=True))
+    return draw(labels, narrowed + np.diag(1 - narrowed.sum(axis=1)), seed)
+
+
+def random_numbers_themselves(labels, matrix, seed):
+    return torch.rand(len(labels), generator=torch.Generator().manual_seed(seed))
+
+
 NOISE = {
     "exact_shares": (exact_shares, "let each label draw for itself"),
     "likeliest_mistake_alone": (likeliest_mistake_alone, "compare this share with the matrix"),
+    "likeliest_mistake_or_none": (likeliest_mistake_or_none, "may become more than one other"),
+    "random_numbers_themselves": (random_numbers_themselves, "not probabilities"),
+    "mean_of_each_row": (lambda labels, matrix, seed: (matrix @ np.arange(10))[labels], "labels are wanted"),
     "rows_and_columns_swapped": (
         lambda labels, matrix, seed: draw(labels, np.asarray(matrix).T, seed),
         "is the true class",
     ),
     "in_place": (in_place, "nobody knows the truth"),
     "one_draw_for_a_class": (one_draw_for_a_class, "each label needs its own"),
-    "any_class_that_is_possible": (any_class_that_is_possible, "compare this share with the matrix"),
+    "any_class_that_is_possible": (any_class_that_is_possible, "yours are equally probable"),
     "without_seed": (without_seed, "a generator with this seed"),
     "seed_ignored": (lambda labels, matrix, seed: draw(labels, matrix, 0), "a generator with this seed"),
     "rows_of_probabilities": (lambda labels, matrix, seed: torch.as_tensor(matrix)[labels], "one new label for each"),
@@ -212,11 +225,21 @@ def any_class(labels, suspects, seed):
     return chosen
 
 
+def class_left_out(labels, suspects, seed):
+    chosen = control(labels, suspects, seed)
+    for number in np.unique(labels):
+        of_class = labels == number
+        if (suspects & of_class).sum() > (~suspects & of_class).sum():
+            chosen[of_class] = False
+    return chosen
+
+
 CONTROLS = {
     "suspects_too": (
         lambda labels, suspects, seed: control(labels, suspects, seed, np.ones(len(labels), dtype=bool)),
         "cannot be a control as well",
     ),
+    "class_left_out": (class_left_out, "all of them are wanted"),
     "any_class": (any_class, "is it in each of them"),
     "equally_many_of_each_class": (
         lambda labels, suspects, seed: control(labels, suspects, seed) & (labels % 2 == 0),

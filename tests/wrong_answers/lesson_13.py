@@ -29,6 +29,7 @@ def laid(lay=None, turn=None, finish=None):
 UPRIGHT = {
     "alpha_ignored": (laid(lay=lambda c, a: c), "alpha is not used"),
     "on_black": (laid(lay=lambda c, a: c * a), "became black"),
+    "on_grey": (laid(lay=lambda c, a: c * a + 128 * (1 - a)), "take one pixel"),
     "alpha_reversed": (laid(lay=lambda c, a: c * (1 - a) + 255 * a), "the other way round"),
     "all_or_nothing": (laid(lay=lambda c, a: np.where(a > 0, c, 255)), "half white"),
     "half_or_nothing": (laid(lay=lambda c, a: np.where(a >= 0.5, c, 255)), "half white"),
@@ -125,6 +126,16 @@ def every_combination_once(right, faults):
     return {f: np.mean([right[some] - right[some | {f}] for some in right if f not in some]) for f in faults}
 
 
+def blamed_on_the_one_before(right, faults):
+    orders = list(permutations(faults))
+    shares = dict.fromkeys(faults, 0.0)
+    for order in orders:
+        for number in range(len(order)):
+            fall = right[frozenset(order[:number])] - right[frozenset(order[: number + 1])]
+            shares[order[number - 1]] += fall / len(orders)
+    return shares
+
+
 BLAME = {
     "sign": (scaled(lambda faults: -1), "the sign"),
     "points": (scaled(lambda faults: 100), "not points"),
@@ -134,6 +145,7 @@ BLAME = {
     "sum_of_orders": (scaled(lambda faults: len(list(permutations(faults)))), "not their sum"),
     "six_orders": (scaled(lambda faults: len(list(permutations(faults))) / 6), "six orders are those of three"),
     "rotations_alone": (rotations_alone, "these are not all orders"),
+    "blamed_on_the_one_before": (blamed_on_the_one_before, "which fall belongs to which fault"),
     "alike": (alike, "divided alike"),
     "every_combination_once": (every_combination_once, "some begin more orders"),
     "a_list": (lambda right, faults: list(fair(right, faults).values()), "one number by each name"),
@@ -159,12 +171,14 @@ def right_way(x, scale, zero, low, high):
 BYTES = {
     "starts_again": (there(lambda x, s, z, a, b: ((x / s).round() + z).int() % 256), "starts again at 0"),
     "floor": (there(lambda x, s, z, a, b: ((x / s).floor() + z).clamp(0, 255)), "not rounded"),
+    "times_the_scale": (there(lambda x, s, z, a, b: ((x * s).round() + z).clamp(0, 255)), "which step differs"),
     "zero_missing": (there(lambda x, s, z, a, b: (x / s).round().clamp(0, 255)), "zero is missing"),
     "sign_of_zero": (there(lambda x, s, z, a, b: ((x / s).round() - z).clamp(0, 255)), "the sign of zero"),
     "up_to_127": (there(lambda x, s, z, a, b: ((x / s).round() + z).clamp(0, 127)), "not 127"),
     "steps_of_256": (there(lambda x, s, z, a, b: ((x - a) / ((b - a) / 256)).floor().clamp(0, 255)), "255 steps"),
     "values_before": (there(right_way, lambda x, q, s, z, a: x), "before they became bytes"),
     "zero_left_in": (there(right_way, lambda x, q, s, z, a: q * s), "take it off"),
+    "zero_added": (there(right_way, lambda x, q, s, z, a: (q.float() + z) * s), "the formula for the way back"),
     "from_low": (there(right_way, lambda x, q, s, z, a: q * s + a), "need not come back as 0"),
     "scale_missing": (there(right_way, lambda x, q, s, z, a: q.float() - z), "the scale is missing"),
     "uint8_minus": (there(right_way, lambda x, q, s, z, a: (q - z) * s), "make it a float first"),
@@ -187,6 +201,14 @@ def compared(difference=None, count=None, centre=True, unchecked=False):
         return (a - b).abs().max() / a.abs().max(), changed
 
     return compare_logits
+
+
+def centred(logits):
+    return logits - logits.mean(dim=1, keepdim=True)
+
+
+def likeliest_images_compared(ours, theirs):
+    return compared()(ours, theirs)[0], (ours.argmax(dim=0) != theirs.argmax(dim=0)).sum()
 
 
 def nan_slips_through(ours, theirs):
@@ -221,9 +243,16 @@ COMPARED = {
     "nan_alone": (nan_alone, "infinity is no NaN"),
     "sign_kept": (compared(lambda a, b: (a - b).min() / a.abs().max()), "means off, differences without sign"),
     "upwards_only": (compared(lambda a, b: (b - a).max() / a.abs().max()), "means off, differences without sign"),
+    "downwards_only": (compared(lambda a, b: (a - b).max() / a.abs().max()), "a difference downwards counts"),
+    "largest_with_its_sign": (compared(lambda a, b: (a - b).abs().max() / a.max()), "may be a negative one"),
     "absolute": (compared(lambda a, b: (a - b).abs().max()), "a share is asked for"),
+    "share_with_means": (
+        compared(lambda a, b: (centred(a) - centred(b)).abs().max() / a.abs().max(), centre=False),
+        "before you look for the largest number too",
+    ),
     "means_left_in": (compared(centre=False), "the mean of each row is still in it"),
     "mean_difference": (compared(lambda a, b: (a - b).abs().mean() / a.abs().mean()), "a mean hides"),
+    "likeliest_images_compared": (likeliest_images_compared, "the class of the largest of the ten logits"),
     "agreeing_counted": (compared(count=lambda differs: (~differs).sum()), "how many agree"),
     "share_of_predictions": (compared(count=lambda differs: differs.double().mean()), "not a share"),
     "nan_slips_through": (nan_slips_through, "ask isfinite first"),
