@@ -84,6 +84,10 @@ def test_the_instruments_stand_below_the_stations_of_a_step(ax):
         assert places[station][0] == places[instrument][0] and places[station][1] > places[instrument][1]
     stations = ["forward pass", "backward pass", "step"]
     assert sorted(stations, key=lambda name: places[name][0]) == stations
+    arrows = [(text.xyann[0], text.xy[0]) for text in ax.texts if getattr(text, "arrow_patch", None)]
+    between, back = arrows[:-1], arrows[-1]
+    assert back == (7, 1)  # from the last station to the first of the next batch
+    assert [round(start) for start, _ in between] == [2, 4, 6] and all(start < end for start, end in between)
 
 
 def test_the_layers_of_a_training_are_told_apart_without_colour(ax):

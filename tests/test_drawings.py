@@ -194,6 +194,9 @@ def test_reshape_keeps_the_order_of_the_numbers_and_shows_where_one_row_goes(ax)
     assert places[order[5]][0] < cut < places[order[6]][0]  # after the sixth number
     down, up = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
     assert down.xyann[1] < down.xy[1] and up.xyann[1] > up.xy[1] and down.xy[0] < up.xy[0]
+    for arrow, said in ((down, "row after row"), (up, "cut into rows of 6")):
+        [beside] = [text.get_position() for text in ax.texts if text.get_text() == said]
+        assert beside == pytest.approx((arrow.xy[0] + 0.25, (arrow.xyann[1] + arrow.xy[1]) / 2))
     words = {text.get_text() for text in ax.texts}
     assert {"table: shape (3, 4)", "table.flatten(): shape (12,)", "table.reshape(2, 6): shape (2, 6)"} <= words
     assert str(table.reshape(2, 6).tolist()) in ax.get_label()
@@ -217,6 +220,7 @@ def test_the_zoom_shows_the_numbers_of_the_pixels_in_the_frame():
     assert (*frame.get_xy(), frame.get_width(), frame.get_height()) == (1.5, 0.5, 3, 3)
     places = {text.get_position(): text.get_text() for text in square.texts}
     assert places == {(column, row): str(8 * (6 * row + column)) for row in (1, 2, 3) for column in (2, 3, 4)}
+    assert whole.images[0].get_clim() == square.images[0].get_clim() == (0, 255)
     assert whole.get_title() == "A picture" and square.images[0].get_extent() == [1.5, 4.5, 3.5, 0.5]
 
 
@@ -336,6 +340,8 @@ def test_a_sliding_kernel_shows_the_window_the_products_and_the_map_as_far_as_it
     assert chosen == [str(expected[0][0]), str(expected[1][2])]
     dotted = [patch for patch in ax.patches if patch.get_linestyle() == ":"]
     assert len(dotted) == 11 + 5
+    arrows = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert [(arrow.xyann[1], arrow.xy[1]) for arrow in arrows] == [(2, 2), (7, 7)]  # half-way down each image
     assert "row 1, column 2 the sum is " + str(expected[1][2]) in ax.get_label()
 
 
