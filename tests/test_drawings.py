@@ -496,6 +496,8 @@ def test_a_block_is_drawn_with_its_kernels_and_what_they_make_of_the_map(ax, mak
     plus = [text.get_position()[0] for text in ax.texts if text.get_text() == "+"]
     assert [tip for start, tip in arrows if start == tip] == plus == [drawn.get_xdata()[-1] for drawn in ax.lines]
     assert len(plus) == residual and all(drawn.get_xdata()[0] == 1.5 for drawn in ax.lines)
+    words = [text.get_position()[1] for text in ax.texts if text.get_text() == "shortcut: x itself"]
+    assert len(words) == residual and all(y < min(drawn.get_ydata()) for y, drawn in zip(words, ax.lines, strict=True))
 
 
 def test_a_block_that_adds_something_is_no_copy(ax):
@@ -545,6 +547,8 @@ def test_pairs_are_counted_and_lie_below_the_roc_curve(ax):
     across, up, _ = roc_curve(truth, share, drop_intermediate=False)
     assert (np.asarray(x) / 4).tolist() == across.tolist() and (np.asarray(y) / 3).tolist() == up.tolist()
     ticks = [text.get_position() for text in ax.texts if text.get_text() == "✓"]
+    middles = {(x % 1, y % 1) for x, y in (text.get_position() for text in ax.texts if text.get_text() in "✓✗")}
+    assert middles == {(0.5, 0.5)} and max(y for _, y in ticks) > 1
     assert all(np.interp(column, x, y) >= row for column, row in ticks)
     hatched = [patch for patch in ax.patches if patch.get_hatch()]
     assert len(hatched) == 5 + 2 and "in 5, and 2 tie" in ax.get_label()
@@ -564,6 +568,11 @@ def test_the_flow_of_grad_cam_ends_in_what_the_helper_computes():
     assert [word for word in words if word.startswith("×")] == ["× +0.300", "× +0.200", "× −0.400"]
     arrows = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
     assert len(arrows) == 4 and all(arrow.xy[0] > arrow.xyann[0] for arrow in arrows)
+    for left, right, *_ in (image.get_extent() for image in ax.images):  # no arrow crosses a picture
+        assert all(arrow.xy[0] <= left or arrow.xyann[0] >= right for arrow in arrows)
+    limit = total.abs().max().item()
+    for image in ax.images:
+        assert image.get_cmap().name != "RdBu" or image.get_clim() == pytest.approx((-limit, limit))
     assert {"5 maps × mean gradient", "add up", "ReLU", "enlarge", "Grad-CAM: 4 × 4"} <= set(words)
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from helpers import label_noise, labelling, results, widgets
-from helpers.config import NUM_CLASSES
+from helpers.config import CLASS_NAMES, NUM_CLASSES
 from helpers.device import set_seed
 from helpers.models import LeanCNN, LogisticRegression
 
@@ -55,6 +55,8 @@ def test_symmetric_noise_uses_all_nine_other_classes_and_similar_noise_one():
     similar, _ = label_noise.plant_noise(torch.arange(10), 1, "similar")
     assert similar.tolist() == list(label_noise.LOOKALIKES)
     assert all(becomes != true for true, becomes in enumerate(label_noise.LOOKALIKES))
+    for alike in ({"Sandal", "Sneaker", "Ankle boot"}, {"T-shirt/top", "Pullover", "Coat", "Shirt"}):
+        assert {CLASS_NAMES[label_noise.LOOKALIKES[CLASS_NAMES.index(name)]] for name in alike} <= alike
 
 
 def test_noise_of_no_kind_and_shares_that_are_none_are_refused():

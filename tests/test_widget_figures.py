@@ -5,10 +5,8 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.colors import to_hex
-from torch import nn
 
-from helpers import evaluation, plotting
-from helpers.models import BatchNormCNN, FashionNet
+from helpers import plotting
 
 pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
 
@@ -33,117 +31,6 @@ def tiles(ax, columns, rows):
     mosaic = np.asarray(ax.images[0].get_array().filled(np.nan), dtype=float)
     height, width = (mosaic.shape[0] - 2) // rows, (mosaic.shape[1] - 2) // columns
     return mosaic[2 + height // 2 :: height, 2 + width // 2 :: width].flatten().tolist()
-
-
-def test_softmax_with_temperature_one_is_softmax():
-    logits = torch.randn(4, 10, generator=torch.Generator().manual_seed(0))
-    probabilities = evaluation.softmax_with_temperature(logits, 1.0)
-    assert probabilities.dtype == np.float64 and probabilities.shape == (4, 10)
-    assert np.allclose(probabilities, logits.softmax(dim=1))
-
-
-def test_temperature_moves_probabilities_together_or_apart_and_keeps_their_order():
-    logits = torch.tensor([0.0, 1.0, 3.0])
-    cold, plain, hot = (evaluation.softmax_with_temperature(logits, t) for t in (0.1, 1.0, 10.0))
-    # By hand: two logits apart by d have the ratio exp(d / T).
-    assert [p[2] / p[1] for p in (cold, plain, hot)] == pytest.approx([np.exp(20), np.exp(2), np.exp(0.2)])
-    assert all(p.argsort().tolist() == [0, 1, 2] and p.sum() == pytest.approx(1) for p in (cold, plain, hot))
-
-
-def test_extreme_logits_do_not_overflow():
-    probabilities = evaluation.softmax_with_temperature(torch.tensor([1000.0, -1000.0]), 0.1)
-    assert probabilities.tolist() == [1.0, 0.0]
-
-
-@pytest.mark.parametrize("temperature", [0, -1.0])
-def test_a_temperature_must_be_above_zero(temperature):
-    with pytest.raises(ValueError, match="above 0"):
-        evaluation.softmax_with_temperature(torch.zeros(10), temperature)
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [(0, "0 %"), (0.001, "under 1 %"), (0.414, "41 %"), (0.99, "99 %"), (0.9999, "over 99 %"), (1.0, "100 %")],
-)
-def test_percent_never_rounds_to_impossible_or_certain(share, text):
-    assert evaluation.percent(share) == text
-
-
-@pytest.mark.parametrize(
-    ("coat", "shirt", "words"),
-    [
-        (0.995, 0.005, "almost certain: Coat (over 99 %)"),
-        (0.92, 0.08, "sure: Coat (92 %)"),
-        (0.6, 0.4, "leaning towards Coat (60 %), then Shirt (40 %)"),
-        (0.35, 0.45, "undecided: Shirt (45 %) or Coat (35 %)"),
-    ],
-)
-def test_confidence_in_words(coat, shirt, words):
-    probabilities = np.zeros(10)
-    probabilities[[4, 6, 2]] = coat, shirt, 1 - coat - shirt
-    assert evaluation.confidence_in_words(probabilities) == words
-
-
-def test_feature_maps_are_those_of_the_network():
-    net = FashionNet().eval()
-    layers = {
-        "one": nn.Sequential(net.conv1, nn.ReLU()),
-        "two": nn.Sequential(net.conv2, nn.ReLU()),
-        "pool": nn.MaxPool2d(2),
-    }
-    image = torch.randint(0, 256, (1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    maps = evaluation.feature_maps(layers, image)
-    assert [tuple(maps[name].shape) for name in layers] == [(32, 26, 26), (64, 24, 24), (64, 12, 12)]
-    seen = []
-    net.dropout1.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0][0]))
-    net((image[None].float() / 255 - 0.2857) / 0.3528)
-    assert torch.allclose(maps["pool"], seen[0], atol=1e-5)
-
-
-def test_neighbours_are_of_the_class_asked_for_and_never_the_image_itself():
-    labels = torch.arange(50) % 5
-    for company in (None, 0, 3):
-        chosen = evaluation.choose_neighbours(labels, image=0, company=company, number=50)
-        assert 0 not in chosen and len(set(chosen.tolist())) == len(chosen)
-        expected = 49 if company is None else 9 if company == 0 else 10  # the image is of class 0
-        assert len(chosen) == expected
-        assert company is None or (labels[chosen] == company).all()
-
-
-def test_more_neighbours_come_to_those_that_are_there():
-    labels = torch.arange(50) % 5
-    ten = evaluation.choose_neighbours(labels, 7, None, 10)
-    assert torch.equal(evaluation.choose_neighbours(labels, 7, None, 4), ten[:4])
-    assert len(evaluation.choose_neighbours(labels, 7, None, 0)) == 0
-
-
-def test_only_in_training_mode_do_neighbours_count_and_the_model_is_left_as_it_is():
-    torch.manual_seed(0)
-    model = BatchNormCNN().eval()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    batch = torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8)
-    for training in (True, False):
-        alone = evaluation.probabilities_in_batch(model, batch[:1], training)
-        together = evaluation.probabilities_in_batch(model, batch, training)
-        assert together.shape == (10,) and together.sum() == pytest.approx(1)
-        assert np.allclose(alone, together, atol=1e-6) != training
-    assert not model.training
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-
-
-def test_images_behind_a_cell_come_with_the_most_confident_first():
-    labels, predictions = np.array([6, 6, 6, 8, 8, 8]), np.array([0, 0, 6, 8, 8, 8])
-    cell = (labels, predictions, np.array([0.6, 0.95, 0.7, 0.9, 0.99, 0.5]))
-    assert evaluation.images_behind(*cell, 6, 0).tolist() == [1, 0]
-    assert evaluation.images_behind(*cell, 8, 8).tolist() == [4, 3, 5]
-    assert evaluation.images_behind(*cell, 0, 6).tolist() == []
-
-
-def test_a_threshold_by_hand():
-    assert evaluation.at_threshold(CURVE, 0.9) == (4, 0.5, 0.75)  # an answer exactly as confident is given
-    assert evaluation.at_threshold(CURVE, 0) == (8, 1.0, 0.75)
-    answered, coverage, accuracy = evaluation.at_threshold(CURVE, 1.0)
-    assert (answered, coverage) == (0, 0) and np.isnan(accuracy)
 
 
 def test_a_page_shows_its_forty_images_in_order(numbered, ax):
