@@ -236,7 +236,7 @@ def decode(picture: Image.Image) -> Photo:
     factor = max(picture.size) // LONGEST
     if factor > 1:
         picture = picture.reduce(factor)
-    if picture.size != whole and max(picture.size) < max(whole):
+    if max(picture.size) < max(whole):
         notes.append(f"made smaller, from {whole[0]:,} × {whole[1]:,} pixels")
     if orientation in TURNS:
         turn, words = TURNS[orientation]
@@ -404,8 +404,6 @@ def even_background(pixels: np.ndarray, border: float = 0.06) -> np.ndarray:
         plane = np.linalg.lstsq(places[kept], values[kept], rcond=None)[0]
         away = abs(values - places @ plane)
         kept = away <= max(8.0, 2 * np.sqrt((away[kept] ** 2).mean()))
-        if kept.sum() < 3:
-            break
     background = np.maximum(plane[0] + plane[1] * rows + plane[2] * columns, 16)  # so that no noise is blown up
     away = abs(grey / background - 1)
     noise = np.sqrt((away[outside][kept] ** 2).mean()) if kept.any() else 0

@@ -243,7 +243,8 @@ def test_too_little_memory_is_said(monkeypatch):
 PROGRAM = """
 import sys
 from helpers.photo import read_photo
-pixels = read_photo(sys.argv[1]).pixels
+pixels, notes = (photo := read_photo(sys.argv[1])).pixels, photo.notes
+assert "made smaller, from 12,500 × 8,000 pixels" in notes
 [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
 print(*pixels.shape, int(peak) // 1000, pixels[len(pixels) // 2, pixels.shape[1] // 2].max(), pixels[5, 5].min())
 """
@@ -423,6 +424,11 @@ def test_shrinking_averages_and_negates():
     photos[:, :, :2, :4] = 255
     shrunk = photo.shrink_photos(photos)
     assert shrunk[0, 0, 0, 0] in (127, 128) and shrunk[0, 0, 5, 5] == 255
+
+
+def test_outlines_of_garments_lie_within_the_picture():
+    for name, shapes in photo.OUTLINES.items():
+        assert all(0 <= place <= 1 for corners, _ in shapes for corner in corners for place in corner), name
 
 
 def test_a_garment_is_drawn_in_every_outline():

@@ -259,6 +259,22 @@ def test_a_map_of_pictures_puts_each_at_its_point_and_leaves_out_what_would_hide
     assert ax.get_title() == "3 of 4 images drawn"
 
 
+def test_images_of_a_map_overlap_by_their_rims_alone(ax):
+    images = torch.full((60, 1, 28, 28), 240, dtype=torch.uint8)
+    points = np.random.default_rng(0).integers(0, 173, (60, 2)).astype(float)
+    points[:2] = (0, 0), (172, 172)  # so that a unit is a pixel of the map
+    kept = []
+    for point in points:
+        if all(abs(point - other).max() >= 20 for other in kept):  # 28 without the rims of 4 on both sides
+            kept.append(point)
+    plotting.plot_picture_map(images, points, side=200, ax=ax)
+    assert 20 < len(kept) < 50 and ax.get_title() == f"{len(kept)} of 60 images drawn"
+    canvas = np.zeros((200, 200), bool)
+    for left, up in np.array(kept, int):
+        canvas[172 - up : 200 - up, left : left + 28] = True
+    assert np.array_equal(ax.images[0].get_array() > 0, canvas)
+
+
 LADDER = pd.DataFrame(
     {"time": [100.0, 40.0], "accuracies": [[90.0, 91.0, 92.0], [92.0, 92.5, 93.0]], "mean": [91.0, 92.5]},
     index=["slow", "quick"],
