@@ -110,6 +110,9 @@ def test_runs_stand_side_by_side_at_each_layer(ax):
     assert np.round(lines["other"].get_xdata()).tolist() == [0, 1]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["conv 1", "linear 1"]
     assert lines["one"].get_marker() != lines["other"].get_marker()
+    ax.figure.canvas.draw()
+    legend, frame = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.x0 >= frame.x1 and legend.y1 <= frame.y1 + 1 and legend.y0 >= frame.y0
 
 
 def test_the_range_test_marks_its_rates_and_says_them(ax):

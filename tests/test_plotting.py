@@ -283,6 +283,7 @@ LADDER = pd.DataFrame(
 
 def test_the_ladder_shows_the_time_and_every_seed_of_every_rung():
     left, right = plotting.plot_ladder(LADDER)
+    assert left.get_shared_y_axes().joined(left, right)  # a rung is one row
     assert [bar.get_width() for bar in left.patches] == [100, 40]
     assert [text.get_text().strip() for text in left.texts] == ["100 s", "40 s"]
     assert all(text.get_window_extent().x1 < left.get_window_extent().x1 for text in left.texts)

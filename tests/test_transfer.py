@@ -160,6 +160,8 @@ def test_the_figure_of_a_transfer_shows_each_draw_the_means_and_the_intervals():
     assert "minus from scratch" in right.get_ylabel()
     mean, low, high = transfer.paired_interval([10, 11, 12])
     assert f"fine-tuned: 5 labels {mean:+.1f} ({low:+.1f} to {high:+.1f})" in describe_axes(right)
+    [intervals] = [drawn for drawn in right.collections if hasattr(drawn, "get_segments")]
+    np.testing.assert_allclose([segment[:, 1] for segment in intervals.get_segments()], [(low, high)] * 2)
 
 
 def test_the_drawing_of_a_transfer_says_which_classes_are_old_and_new():
@@ -168,3 +170,6 @@ def test_the_drawing_of_a_transfer_says_which_classes_are_old_and_new():
     assert "learned Trouser, Ankle boot from many labels" in told and "each of T-shirt/top, Pullover." in told
     words = {text.get_text() for text in ax.texts}
     assert {"T-shirt/top\nPullover", "Trouser\nAnkle boot", "5 to 100 labels of each class"} <= words
+    heights = {text.get_text(): text.get_position()[1] for text in ax.texts}
+    assert heights["Trouser\nAnkle boot"] == heights["head: old classes"] > heights["T-shirt/top\nPullover"]
+    assert heights["T-shirt/top\nPullover"] == heights["new head, random"]

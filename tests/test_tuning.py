@@ -297,4 +297,10 @@ def test_the_drawings_say_in_words_what_they_show():
     axes = figures.draw_tpe(rates, scores)
     next_rate = float(axes[1].get_label().split("rate of ")[1].split(",")[0])
     assert 0.01 < next_rate < 1
-    assert "tickets" in figures.draw_queue().get_label()
+    assert all(line.get_ydata().min() > ax.get_ylim()[0] for ax in (grid, drawn) for line in ax.lines)
+    queue = figures.draw_queue()
+    assert "tickets" in queue.get_label()
+    places = {text.get_text(): text.get_position() for text in queue.texts}
+    (left, right), (low, high) = queue.get_xlim(), queue.get_ylim()
+    assert all(left < x < right and low < y < high for x, y in places.values())
+    assert places["database: the study"][1] > places["✓ 0: complete"][1] > places["· 4: waiting"][1]
