@@ -261,7 +261,7 @@ def test_all_inputs_of_a_dead_unit_lie_where_the_slope_is_zero():
         assert flat[:, 1].tolist() == [0, 0] and flat[1, 0] == 0
         assert steep[0].tolist() == [0, 0] and steep[1, 0] == steep[1, 1] > 3
         slopes = {text.get_text(): text.get_position()[0] for text in above.texts}
-        assert slopes["slope 0"] < 0 < slopes["slope 1"]
+        assert -steep[1, 0] < slopes["slope 0"] < 0 < slopes["slope 1"] < steep[1, 0]
         left = [bar for bar in below.patches if bar.get_hatch()]  # not by colour alone
         right = [bar for bar in below.patches if not bar.get_hatch()]
         assert (sum(bar.get_height() for bar in left), sum(bar.get_height() for bar in right)) == (off, on)
@@ -414,6 +414,7 @@ def test_the_grids_grow_to_what_a_gradient_reaches(ax, windows):
     last = int(pixels.grad.count_nonzero())
     texts = {text.get_text(): text.get_position() for text in ax.texts}
     assert f"the image\n{last} × {last} pixels" in texts
+    assert sum("pixels" in text for text in texts) == 1 and sum("numbers" in text for text in texts) == len(windows) - 1
     squares = [patch for patch in ax.patches if patch.get_fill()]
     for kernel in (1, *windows.values()):
         widths.append(kernel + (widths[-1] - 1 if widths else 0))
@@ -492,6 +493,7 @@ def test_a_block_is_drawn_with_its_kernels_and_what_they_make_of_the_map(ax, mak
     arrows = [(text.xyann[0], text.xy[0]) for text in ax.texts if getattr(text, "arrow_patch", None)]
     level = sorted((start, tip) for start, tip in arrows if start != tip)
     assert all(start < tip for start, tip in level) and len(level) == (5 if residual else 3)
+    assert [text.get_text() for text in ax.texts].count("ReLU") == 2  # one in the block, one behind it
     # The shortcut leads from x to the plus sign.
     plus = [text.get_position()[0] for text in ax.texts if text.get_text() == "+"]
     assert [tip for start, tip in arrows if start == tip] == plus == [drawn.get_xdata()[-1] for drawn in ax.lines]
@@ -549,6 +551,8 @@ def test_pairs_are_counted_and_lie_below_the_roc_curve(ax):
     ticks = [text.get_position() for text in ax.texts if text.get_text() == "✓"]
     middles = {(x % 1, y % 1) for x, y in (text.get_position() for text in ax.texts if text.get_text() in "✓✗")}
     assert middles == {(0.5, 0.5)} and max(y for _, y in ticks) > 1
+    framed = {text.get_text(): text.get_bbox_patch() is not None for text in ax.texts if text.get_text() in "✓✗"}
+    assert framed == {"✓": False, "✗": True}  # which could not be read on its hatched ground
     assert all(np.interp(column, x, y) >= row for column, row in ticks)
     hatched = [patch for patch in ax.patches if patch.get_hatch()]
     assert len(hatched) == 5 + 2 and "in 5, and 2 tie" in ax.get_label()
@@ -571,6 +575,8 @@ def test_the_flow_of_grad_cam_ends_in_what_the_helper_computes():
     for left, right, *_ in (image.get_extent() for image in ax.images):  # no arrow crosses a picture
         assert all(arrow.xy[0] <= left or arrow.xyann[0] >= right for arrow in arrows)
     limit = total.abs().max().item()
+    signs = [text.get_text() for text in ax.texts if text.get_text() in "+−"]
+    assert signs.count("+") == 2 * (total > limit / 8).sum() and signs.count("−") == (total < -limit / 8).sum()
     for image in ax.images:
         assert image.get_cmap().name != "RdBu" or image.get_clim() == pytest.approx((-limit, limit))
     assert {"5 maps × mean gradient", "add up", "ReLU", "enlarge", "Grad-CAM: 4 × 4"} <= set(words)
@@ -593,6 +599,10 @@ def test_each_part_is_asked_once_by_the_network_that_did_not_train_on_it(ax):
         assert along == ["is asked" if part == network else "trains" for part in (1, 2, 3)]
     assert [boxes[x, rows["answers"]] for x in columns.values()] == [f"from network {part}" for part in (1, 2, 3)]
     assert len([patch for patch in ax.patches if patch.get_hatch()]) == 3 + 3
+    asked, trained = (
+        {patch.get_zorder() for patch in ax.patches if bool(patch.get_hatch()) is kind} for kind in (1, 0)
+    )
+    assert min(asked) > max(trained)  # whose edges would hide that of the part that is asked about
     assert "network 3 trains on 8 and is asked about 3" in ax.get_label()
 
 
@@ -637,3 +647,27 @@ def test_the_arrows_are_as_long_as_the_singular_values_and_keep_their_directions
         assert (outputs.min(), outputs.max()) == pytest.approx((low, high), rel=0.01)
         assert np.hypot(*line(ax, "inputs").get_data()) == pytest.approx(1)
         assert all(written_length in ax.get_label() for written_length in written)
+
+
+def test_the_valley_holds_each_path_with_its_own_line_and_mark(ax):
+    paths = {name: np.array([[-4.0, 1.0], [number, 0.5]]) for number, name in enumerate("abc")}
+    drawings.draw_valley(paths, ax=ax)
+    lines = {drawn.get_label(): drawn for drawn in ax.lines}
+    assert list(lines) == ["a", "b", "c", "lowest point"]
+    assert lines["b"].get_xydata().tolist() == [[-4.0, 1.0], [1.0, 0.5]]
+    assert lines["lowest point"].get_xydata().tolist() == [[0, 0]]
+    assert len({(line.get_marker(), line.get_linestyle()) for line in lines.values()}) == 4
+    assert "flat" in ax.get_xlabel() and "steep" in ax.get_ylabel()
+
+
+def test_the_instruments_stand_below_the_stations_of_a_step(ax):
+    drawings.draw_instruments(ax=ax)
+    places = {text.get_text(): text.get_position() for text in ax.texts}
+    for station, instrument in [("forward pass", "dead ReLUs"), ("backward pass", "gradient norm")]:
+        assert places[station][0] == places[instrument][0] and places[station][1] > places[instrument][1]
+    stations = ["forward pass", "backward pass", "step"]
+    assert sorted(stations, key=lambda name: places[name][0]) == stations
+    arrows = [(text.xyann[0], text.xy[0]) for text in ax.texts if getattr(text, "arrow_patch", None)]
+    between, back = arrows[:-1], arrows[-1]
+    assert back == (7, 1)  # from the last station to the first of the next batch
+    assert [round(start) for start, _ in between] == [2, 4, 6] and all(start < end for start, end in between)

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from torch import nn
 
@@ -140,3 +141,15 @@ def test_a_training_in_pieces_is_one_point_of_the_race():
 
 def test_a_benchmark_that_was_not_recorded_has_no_entries():
     assert ladder.recorded("nothing") == [] and len(ladder.recorded("ladder")) == len(ladder.read_ladder())
+
+
+def test_a_peer_is_ahead_if_none_of_ours_is_as_accurate_in_its_time():
+    ours = {"short": (4.0, 0.90), "long": (40.0, 0.93)}
+    peers = {"slow": (50.0, 0.92), "as quick": (40.0, 0.93), "quick": (9.0, 0.91), "best": (99.0, 0.95)}
+    points = pd.DataFrame({**ours, **peers}, index=["seconds", "accuracy"]).T
+    points["group"] = [ladder.OURS] * len(ours) + [ladder.WITH_NETWORK] * len(peers)
+    assert ladder.peers_in_words(points) == (
+        "Ours are ahead of 2 of 4 peers: as accurate at least, in no more time. Not of these: quick takes 9.0 s, where "
+        "ours need 40.0 s for its accuracy; best is more accurate than any of ours."
+    )
+    assert ladder.peers_in_words(points.drop(["quick", "best"])).endswith("in no more time.")

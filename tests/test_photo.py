@@ -297,6 +297,14 @@ def test_trimming_leaves_what_differs_by_more_than_5_per_cent():
     assert photo.find_box(np.full((5, 5, 3), 7, np.uint8)) is None
 
 
+def test_the_ground_may_have_another_colour_in_each_corner():
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    for rows, columns, level in ((0, 0, 50), (0, 1, 100), (1, 0, 150), (1, 1, 200)):
+        pixels[10 * rows : 10 * rows + 10, 15 * columns : 15 * columns + 15] = level
+    pixels[8:13, 12:20] = 250
+    assert photo.find_box(pixels) == (8, 13, 12, 20)
+
+
 def test_subsampling_leaves_pixels_out_and_invents_none():
     pixels = np.arange(56 * 28 * 3, dtype=np.uint32).reshape(56, 28, 3)
     smaller = photo.subsample(pixels)

@@ -32,6 +32,11 @@ def close_figures():
     plt.close("all")
 
 
+def lines_of(ax):
+    """Give the lines of an Axes by their labels."""
+    return {line.get_label(): line for line in ax.lines}
+
+
 def cell_texts(ax):
     """Give {(row, column): text} of a drawn matrix."""
     return {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in ax.texts}
@@ -391,3 +396,37 @@ def test_a_mosaic_is_torchvisions_grid(number):
     drawn = np.ma.filled(ax.images[0].get_array(), np.nan)
     np.testing.assert_array_equal(drawn, expected)
     assert step == 4 + plotting.GAP
+
+
+def test_the_layers_of_a_training_are_told_apart_without_colour(ax):
+    names = ["conv 1", "conv 2", "conv 3", "linear 1", "linear 2"]
+    values = pd.DataFrame(np.arange(1.0, 51).reshape(10, 5), columns=names)
+    plotting.plot_layer_lines(values, ax=ax)
+    assert ax.get_yscale() == "log"
+    lines = lines_of(ax)
+    assert list(lines) == names
+    assert lines["conv 2"].get_ydata().tolist() == values["conv 2"].tolist()
+    assert len({line.get_marker() for line in lines.values()}) == 5
+
+
+def test_runs_stand_side_by_side_at_each_layer(ax):
+    values = pd.DataFrame({"one": [0.1, 0.2], "other": [0.3, np.nan]}, index=["conv 1", "linear 1"])
+    plotting.plot_layer_dots(values, ax=ax)
+    lines = lines_of(ax)
+    assert lines["one"].get_ydata().tolist() == [0.1, 0.2]
+    assert (lines["one"].get_xdata() < lines["other"].get_xdata()).all()
+    assert np.round(lines["other"].get_xdata()).tolist() == [0, 1]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["conv 1", "linear 1"]
+    assert lines["one"].get_marker() != lines["other"].get_marker()
+    ax.figure.canvas.draw()
+    legend, frame = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.x0 >= frame.x1 and legend.y1 <= frame.y1 + 1 and legend.y0 >= frame.y0
+
+
+def test_the_range_test_marks_its_rates_and_says_them(ax):
+    rates, losses = np.array([0.001, 0.01, 0.1]), np.array([2.3, 1.0, 50.0])
+    plotting.plot_range_test(rates, losses, np.array([2.0, 1.5, 9.0]), {"chosen": 0.01, "lowest": 0.1}, ax=ax)
+    lines = lines_of(ax)
+    assert lines["running mean"].get_ydata().tolist() == [2.0, 1.5, 9.0]
+    assert lines["chosen: 0.01"].get_xdata() == [0.01, 0.01] and "lowest: 0.1" in lines
+    assert ax.get_xscale() == "log" and ax.get_ylim() == (0, 2.6)

@@ -229,8 +229,10 @@ def test_the_figures_show_what_they_are_given(ax, storage):
     shares = pd.DataFrame({"by hand": [0.9, 0.1]}, index=["rate", "dropout"])
     assert [text.get_text() for text in figures.plot_shares(shares, ax=ax).texts] == ["90", "10"]
     ax.clear()
-    figures.plot_pruning(np.full((3, 4), 0.5), np.array([4, 1, 2]), ax=ax)
+    figures.plot_pruning(np.tile([0.1, 0.2, 0.4, 0.7], (3, 1)), np.array([4, 1, 2]), ax=ax)
     assert ax.get_title() == "3 trials, 2 of them pruned"
+    ends = [drawn.get_xydata()[0] for drawn in ax.lines if drawn.get_marker() in "oX"]
+    assert np.allclose(ends, [(4, 70), (1, 10), (2, 20)])
     ax.clear()
     pruned = pd.DataFrame({"pruner": ["a", "b"], "saved": [0.2, 0.4], "change": [0.0, -0.01]})
     assert "b saves 40 percent" in figures.plot_savings(pruned, ax=ax).get_label()
@@ -295,6 +297,7 @@ def test_the_drawings_say_in_words_what_they_show():
     assert "None of them" in grid.get_label() and "One of them" in drawn.get_label()
     rates, scores = np.geomspace(1e-4, 3, 12), np.array([0.1] * 6 + [0.8, 0.9, 0.8] + [0.1] * 3)
     axes = figures.draw_tpe(rates, scores)
+    assert axes[0].get_label() == "3 better trials and 9 others by their learning rate."
     next_rate = float(axes[1].get_label().split("rate of ")[1].split(",")[0])
     assert 0.01 < next_rate < 1
     assert all(line.get_ydata().min() > ax.get_ylim()[0] for ax in (grid, drawn) for line in ax.lines)

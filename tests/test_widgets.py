@@ -317,3 +317,11 @@ def test_a_kernel_of_zeros_is_drawn_too(edited_kernel):
     for field in fields:
         field.value = 0
     assert figures()[-1].axes[1].images[0].get_clim() == (-1, 1)
+
+
+def test_kernels_of_edges_see_nothing_where_nothing_changes_and_turn_their_sign_with_the_edge():
+    kernels = widgets.KERNELS
+    assert [sum(weights) for name, weights in kernels.items() if "edges" in name] == [0] * 4
+    for name in ("vertical edges", "horizontal edges", "diagonal edges"):
+        assert kernels[name] == tuple(-weight for weight in reversed(kernels[name])), name
+    assert sum(kernels["mean of nine"]) == pytest.approx(1, abs=0.02)

@@ -100,7 +100,6 @@ def _ratio_hint(seen: float, first: Sequence[float], second: Sequence[float]) ->
     first, second, ratios = first[1:], second[1:], warm[1:]
     mistakes = [
         (median(1 / ratio for ratio in ratios), "the other way round: time of the first over time of the second"),
-        (1 / median(ratios), "the other way round: time of the first over time of the second"),
         (median(warm), "the warm-up call is among your times; its time does not count"),
         (fmean(ratios), "this is the mean, which one disturbed round can spoil; the median is asked for"),
         (fmean(warm), "the warm-up call is among your times; its time does not count"),
