@@ -144,27 +144,63 @@ GOAL = 0.95
 # Why no test has to notice a survivor, with the changed lines.
 REASONS = {
     "another input for the student's function, as good as the one before": [
-        "with_gap[ 4], with_gap[:, 2] = 0, 0",
-        "((5, 28, 28), ( 6,)),",
-        "labels[0] = logits[ -1].argmin()  # one image of which the model is sure and wrong",
-        "for n, inputs, hidden, classes in [(6, 5, 4, 3), (1, 3, 7, 4), ( 19, 4, 8, 10)]:",
-        "for size, classes, n, length in [((4, 5), 6, 12, 6), ((5, 4), 6, 20, 9), (( 2, 3), 10, 7, 6), "
-        "((2, 8), 3, 1, 4)]:",
-        "for n, classes, k, mistaken in [(40, 9, 6, 20), (60, 4, 1, 18), (15, 3, 20, 6), (9, 5, 3, 1), (5, 10, 3, 0)]:",
-        "(29, [( 2, 1, 2), (3, 0, 2)]),",
-        "cases = [((3, 3, 3, 3), 0.3, 0.5), ((2, 4, 1, 3), 0.1, 1e-5), ((5, 3, 6, 4), 0.8, 0.1), "
-        "((1, 3, 2, 1), 0.1, 1e-5)]",
-        "cases = [((3, 3, 3, 3), 0.3, 0.5), ((2, 4, 1, 3), 0.1, 1e-5), ((5, 2, 6, 4), 0.8, 0.1), "
-        "((1, 3, 2, 1), 0.1, 1.00001)]",
-        "for side, kernels, target in [(40, [5, 4, 3], 4), (27, [2, 3, 3, 1], 2), (14, [5], 4), (8, [5, 4, 3], 1)]:",
-        "return self.inside(x - self.inside(x))",
+        "(( 6,), (4, 1)),",
+        "((24, 9, 40), 5, 7, 3, False),",
+        "running_var = 1.5 + torch.rand(shape[1], generator=generator)",
+        '{"A": (20, 90.0), "B": (45, 93.1), "C": (60, 92.0), "D": (110, 93.1), "E": (150, 93.6), "F": (150, 92.8)},',
+        "for right, down in [(2, 1), (-1, -2), ( 1, 0), (0, 1), (-1, 3), (0, 0), (7, 0), (-9, 2)]:",
+        "([5, 10, 20], [ -0.5, 0.6, 0.7], 0.75),",
+        "torch.manual_seed( 12)",
+        "for size, classes, n, length in [((4, 5), 6, 12, 6), (( 6, 4), 6, 20, 9), ((3, 3), 10, 7, 6), (("
+        "2, 8), 3, 1, 4)]:",
+        "for n, classes, k, mistaken in [(40, 10, 6, 20), (60, 4, 1, 18), (15, 3, 20, 6), (9, 5, 3, 1), ("
+        "5, 10, 3, 1)]:",
+        "(27, [(5, 1, 2), (2, 0, 2), (3, -1, 1)]),",
+        'maps = nn.MaxPool2d(2)(batch_norm(convolution(torch.empty( 2, *shape, device="meta"))))',
+        "cases = [(70, 12, 3, 15), ( 2, 5, 5, 8), (20, 0, 0, 5), (8, 0, 6, 0), (90, 760, 660, 40)]",
+        '("a whole cycle of only 16 steps", "right", _one_cycle( 17, 0.25)),',
+        "image = torch.rand(rows, columns, generator=generator) % 0.1",
     ],
-    "−2 is as little an index of the split as −1": ["found = [~1]"],
-    "an answer without any choice has met an earlier hint": [
-        '(len(seen) <= 1, "does the search end at the first hit?"),',
+    "both are of the same length": [
+        "for size, number in zip(sizes, right, strict=False):",
     ],
-    "both are split into the same lengths": [
-        "batches = list(zip(labels.split(lengths), said.split(lengths), strict=False))",
+    "where the two parts meet they are equal": [
+        "start, stop, share = (begin, 1.0, step / peak) if step < peak else (1.0, end, (step - peak) / (last - peak))",
+    ],
+    "no gain in the check's tables lies between the two": [
+        '((mean >= least) & (gains >= -1).all(axis=1), "a pair that stayed where it was has not risen"),',
+    ],
+    "how large something is drawn, or a little where": [
+        "taken = [(a - 9, min(low, b - 9), a + 9, max(high, b + 10)) for (a, b), low, high in zip(dots, *"
+        "ends, strict=True)]",
+        "levels = np.geomspace( 1.05, loss.max(), 12)",
+        'ax.set(xlabel=f"probability of {config.CLASS_NAMES[first]} (%)", xlim=(-3, 103), ylim=(-3, 104))',
+        'ax.set(xlim=(0, 104), ylim=(~3, 105), xlabel="mean confidence (%)", ylabel="share of right answers (%)")',
+        'ax.plot(100 * coverage, 100 * accuracy, "o", color=ORANGE, markersize= 11, clip_on=False)',
+        'ax.plot(points[:, 0], height(points[:, 0]), "x", color="black", markersize=8, markeredgewidth= 1)',
+        'arrow = {"arrowstyle": "-|>", "linewidth": 2.8}',
+        'ax.plot(rows["depth"] + aside, factor * rows[column], mark, color=color, alpha=0.8, markersize= 5)',
+        'ax.text(middle, -0.2, f"part {part + 1}: {size:,} images", ha="center", va="bottom", fontsize= 11)',
+        "_, axes = plt.subplots(rows, columns, figsize=(1.8 * columns, ( 0.6000000000000001 + 0.18 * line"
+        "s) * rows), squeeze=False)",
+        'ax.set(xlabel="share of the variance of accuracy (%)", xlim=(0, 109))',
+    ],
+    "images are square": [
+        "edge, rim = images.shape[- 2], 4  # pictures may overlap by their rims, which are mostly background",
+    ],
+    "one way or the other, by chance": [
+        "clockwise = torch.rand(len(images), 1, 1, 1, generator=generator) >= 0.5",
+    ],
+    "all Axes belong to one figure": [
+        "plt.close(axes[ -1].figure)",
+    ],
+    "a list with anything in it counts as true": [
+        "filling.append(False)",
+    ],
+    "the line decided nothing, and is deleted": [
+        '( 2 / median(ratios), "the other way round: time of the first over time of the second"),',
+        "if not picture.size != whole and max(picture.size) < max(whole):",
+        "continue",
     ],
 }
 
