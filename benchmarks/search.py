@@ -1,6 +1,6 @@
 """Search for a recipe that reaches the sprint's accuracy in less time: Optuna, at a budget of training time.
 
-Every trial may train for two thirds of the sprint's time. How long a network needs for an image is measured first, in
+Every trial may train for 0.7 of the sprint's time. How long a network needs for an image is measured first, in
 turn, and whatever would take longer is refused before it trains. A trial that falls behind the others is stopped. The
 best are trained again with other seeds, beside the sprint itself: the best of many trials was lucky, too.
 
@@ -15,7 +15,6 @@ from functools import partial
 from statistics import mean, median
 
 import optuna
-import torch.nn.functional as F
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 from torch import nn
@@ -28,9 +27,8 @@ from helpers.device import get_device, keep_freed_memory, set_seed
 from helpers.evaluation import accuracy, predict
 from helpers.machine import markdown_table
 from helpers.models import LeanCNN
-from helpers.recipes import RECIPES, Recipe, make_augment, make_optimizer, make_schedule
+from helpers.recipes import RECIPES, Recipe, train_recipe
 from helpers.speed import time_in_turn
-from helpers.training import fit
 
 SPRINT = RECIPES["sprint"]
 SPRINT_WIDTHS = "16, 48, 96"
@@ -82,24 +80,10 @@ def settings_of_the_sprint() -> dict:
 
 def train(settings: dict, seed: int, images: TensorDataset, after_epoch=None) -> nn.Module:
     """Train a network with these settings; `after_epoch` is called as `fit` calls it."""
-    recipe = recipe_of(settings, seed)
     set_seed(seed)
     model = LeanCNN(tuple(int(width) for width in settings["widths"].split(","))).to(get_device())
-    optimizer = make_optimizer(recipe, model)
     with contextlib.redirect_stdout(io.StringIO()):  # no line for each epoch of so many trainings
-        fit(
-            model,
-            images,
-            None,
-            optimizer,
-            recipe.epochs,
-            recipe.batch_size,
-            **make_schedule(recipe, optimizer, len(images)),
-            augment=make_augment(recipe),
-            loss_fn=partial(F.cross_entropy, **recipe.loss_options),
-            after_epoch=after_epoch,
-            seed=seed,
-        )
+        train_recipe(recipe_of(settings, seed), images, model=model, after_epoch=after_epoch)
     return model
 
 

@@ -1,6 +1,7 @@
 """The recipes of the series: what a training needs to be repeated, and how it is trained, or loaded where it was."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
@@ -184,6 +185,7 @@ def train_recipe(
     validation: TensorDataset | None = None,
     model: nn.Module | None = None,
     dtype: torch.dtype | None = None,
+    after_epoch: Callable[[int, nn.Module], None] | None = None,
     replay: bool | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:
     """Build the network of a recipe and train it.
@@ -197,7 +199,7 @@ def train_recipe(
         between the epochs.
     model : nn.Module, optional
         Another network than the recipe's, to be trained by it.
-    dtype, replay : torch.dtype, bool, optional
+    dtype, after_epoch, replay : torch.dtype, callable, bool, optional
         As for `fit`.
 
     Returns
@@ -220,6 +222,7 @@ def train_recipe(
         augment=make_augment(recipe),
         loss_fn=partial(getattr(F, recipe.loss), **recipe.loss_options),
         dtype=dtype,
+        after_epoch=after_epoch,
         replay=replay,
         seed=recipe.seed,
     )

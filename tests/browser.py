@@ -35,8 +35,8 @@ WORDS_OF_TROUBLE = (
     "interactive(children=",  # a widget that nobody draws
 )
 
-# A browser or a server that other tests starve of a core may come too late. `-rR` names what was run again.
-RERUN = pytest.mark.flaky(reruns=3)
+# A browser or a server that other tests starve of a core may come too late, once. `-rR` names what was run again.
+RERUN = pytest.mark.flaky(reruns=1)
 
 # What axe finds in the markup of JupyterLab's parts, which Voila shares, by its rule: where it was reported.
 UPSTREAM = {

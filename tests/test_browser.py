@@ -9,6 +9,7 @@ import statistics
 import time
 from contextlib import suppress
 from urllib.parse import quote
+from urllib.request import Request, urlopen
 
 import nbformat
 import numpy as np
@@ -60,10 +61,19 @@ def browser():
 
 
 @pytest.fixture
-def page(browser):
-    """Give an empty page."""
+def page(browser, request):
+    """Give an empty page; afterwards end the kernels that JupyterLab started for it.
+
+    A test that is tried once more would otherwise find its notebook with the old kernel, which goes on counting.
+    """
     with new_page(browser) as fresh:
         yield fresh
+    if "server" in request.fixturenames:
+        address = request.getfixturevalue("server")
+        with urlopen(address("/api/sessions")) as answer:
+            sessions = json.load(answer)
+        for session in sessions:
+            urlopen(Request(address(f"/api/sessions/{session['id']}"), method="DELETE")).close()
 
 
 @pytest.fixture(scope="module")

@@ -396,6 +396,9 @@ def test_a_mosaic_is_torchvisions_grid(number):
     drawn = np.ma.filled(ax.images[0].get_array(), np.nan)
     np.testing.assert_array_equal(drawn, expected)
     assert step == 4 + plotting.GAP
+    plotting.label_rows(["upper", "lower"], step, ax)
+    middles = [plotting.GAP + 2, plotting.GAP + 2 + step]  # of pictures of four pixels
+    assert np.allclose(ax.get_yticks(), middles, atol=1) and np.diff(ax.get_yticks()) == step
 
 
 def test_the_layers_of_a_training_are_told_apart_without_colour(ax):
