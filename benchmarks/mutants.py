@@ -161,6 +161,7 @@ REASONS = {
         '("a whole cycle of only 16 steps", "right", _one_cycle( 17, 0.25)),',
         "image = torch.rand(rows, columns, generator=generator) % 0.1",
     ],
+    "an answer as wrong as that has met an earlier hint": ["((count - 1) >> splits, real_one),"],
     "both are of the same length": [
         "for size, number in zip(sizes, right, strict=False):",
     ],
