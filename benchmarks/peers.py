@@ -725,7 +725,7 @@ def grouped(number: int | None) -> str:
 
 
 def peers_table() -> str:
-    """Return the recorded peers and ours, from the quickest to the slowest, and what the sources leave open."""
+    """Return the recorded peers and ours, from the quickest to the slowest, what is missing, and what is left open."""
     entries = list(read("peers").values())
     points = peer_points(entries)
     lines = []
@@ -764,7 +764,9 @@ def peers_table() -> str:
     ]
     sources = [[name, peer.source, peer.open] for name, peer in PEERS.items() if entries_with("peers", peer=name)]
     about = markdown_table(["peer", "source", "left open, or done otherwise"], sources)
-    return f"{markdown_table(header, lines)}\n\n{peers_in_words(points)}\n\n{about}"
+    missing = [name for name in PEERS if not entries_with("peers", peer=name)]
+    words = peers_in_words(points) + (f" Not trained yet: {'; '.join(missing)}." if missing else "")
+    return f"{markdown_table(header, lines)}\n\n{words}\n\n{about}"
 
 
 def draw_peers() -> Figure:

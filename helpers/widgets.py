@@ -271,9 +271,10 @@ def explore_kernel(images: torch.Tensor) -> None:
         uint8, (N, 1, 28, 28).
     """
     first = next(iter(KERNELS))
-    names = [f"weight in row {number // 3 + 1}, column {number % 3 + 1}" for number in range(9)]
+    # A field without a description has no name that a screen reader could read: ipywidgets shows no tooltip on it.
+    names = [f"w{row}{column}" for row in "₁₂₃" for column in "₁₂₃"]
     fields = [
-        FloatText(weight, step=1, tooltip=name, layout={"width": "72px"})
+        FloatText(weight, step=1, description=name, style={"description_width": "24px"}, layout={"width": "96px"})
         for weight, name in zip(KERNELS[first], names, strict=True)
     ]
     kernel = dropdown("kernel", [*KERNELS, OWN_KERNEL], first)
@@ -328,7 +329,7 @@ def explore_kernel(images: torch.Tensor) -> None:
         field.observe(edited, "value")
     kernel.observe(chosen, "value")
     image.observe(lambda _: draw(), "value")
-    layout = Layout(grid_template_columns="76px 76px 76px", align_content="center", flex="none")  # never narrower
+    layout = Layout(grid_template_columns="100px 100px 100px", align_content="center", flex="none")  # never narrower
     grid = GridBox(fields, layout=layout)
     draw()
     display(VBox([kernel, image, HBox([grid, result])]))

@@ -18,6 +18,7 @@ from browser import (
     RERUN,
     RUN_NAME,
     UPSTREAM,
+    UPSTREAM_LIST,
     answers,
     barriers,
     chromium,
@@ -311,9 +312,9 @@ def open_voila(page, address):
     Now and then Voila 0.5 misses the kernel's answer while it sends a widget's state, and then waits for ever: with
     nothing else at work never in ten times, beside other tests up to three times in a row.
     """
-    for _ in range(6):
+    for seconds in (25, 45, 45, 45, 45, 45):
         with suppress(TimeoutError):
-            page.goto(address, timeout=45_000)
+            page.goto(address, timeout=1000 * seconds)
             return
     pytest.fail("Voila gave no page in six attempts.")
 
@@ -330,6 +331,8 @@ def test_a_lesson_works_as_a_voila_page(project, page, tmp_path, capsys):
     address = f"http://127.0.0.1:{(port := free_port())}"
     command = ["voila", str(project / "notebooks"), "--no-browser", "--show_tracebacks=True", f"--port={port}"]
     with running(command, address, tmp_path):
+        page.goto(address)
+        assert {rule for rule, _, _ in barriers(page, least=3)} == set(UPSTREAM_LIST)
         open_voila(page, f"{address}/voila/render/01_data_exploration.ipynb")
         page.locator(".widget-interact img").wait_for()
         assert page.locator(".jp-RenderedMarkdown").count() > 10

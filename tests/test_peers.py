@@ -1,5 +1,6 @@
 """The peers: that each row is whole and trains, what is recorded of it, and what table and chart make of it."""
 
+import re
 import time
 from dataclasses import replace
 
@@ -237,6 +238,8 @@ def test_the_table_tells_each_row_and_where_ours_are_behind(results):
     assert "| **sprint, 5 epochs** | 2 |" in table
     assert "Ours are ahead of 1 of 3 peers" in table
     assert "k-NN takes 5.0 s, where ours need 11.0 s for its accuracy; ResNet-20, 30 epochs is more accurate" in table
+    missing = re.search(r"Not trained yet: (.*)\.\n", table)[1].split("; ")
+    assert missing == [name for name in PEERS if name not in ("LeNet (d2l)", "k-NN", "ResNet-20, 30 epochs")]
     for name in ("LeNet (d2l)", "k-NN", "ResNet-20, 30 epochs"):
         assert f"| {name} | {PEERS[name].source} | {PEERS[name].open} |" in table
 

@@ -309,7 +309,11 @@ def test_a_kernel_from_the_list_fills_in_all_weights_and_is_drawn_once(edited_ke
     for field, weight in zip(fields, widgets.KERNELS["vertical edges"], strict=True):
         field.value = weight
     assert kernel.value == "vertical edges"
-    assert [field.tooltip for field in fields][5] == "weight in row 2, column 3"
+
+
+def test_each_weight_of_a_kernel_has_a_name_that_can_be_read_aloud(edited_kernel):
+    *_, fields, _ = edited_kernel
+    assert [field.description for field in fields] == ["w₁₁", "w₁₂", "w₁₃", "w₂₁", "w₂₂", "w₂₃", "w₃₁", "w₃₂", "w₃₃"]
 
 
 def test_a_kernel_of_zeros_is_drawn_too(edited_kernel):
