@@ -183,7 +183,8 @@ def peers_in_words(points: pd.DataFrame) -> str:
     for name, peer in peers.iterrows():
         seconds = seconds_to_reach(points, peer["accuracy"])
         if seconds is None:
-            behind.append(f"{name} is more accurate than any of ours")
+            reached = f"{100 * peer['accuracy']:.1f} % in {peer['seconds']:,.0f} s"
+            behind.append(f"{name} is more accurate than any of ours, {reached}")
         elif seconds > peer["seconds"]:
             behind.append(f"{name} takes {peer['seconds']:.1f} s, where ours need {seconds:.1f} s for its accuracy")
     text = f"Ours are ahead of {len(peers) - len(behind)} of {len(peers)} peers: as accurate at least, in no more time."
@@ -231,7 +232,7 @@ def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     corners, between = np.arange(ours.sum()), np.linspace(0, ours.sum() - 1, 200)
     across = np.exp(np.interp(between, corners, np.log(points["seconds"][ours])))
     line = np.column_stack([across, np.interp(between, corners, percents["accuracy"][ours])])
-    percents = percents.sort_values("accuracy")  # named from below, so that crowded names lie as their marks do
+    percents = percents.sort_values("accuracy", ascending=False)  # so that crowded names lie as their marks do
     name_points(points["seconds"][percents.index], percents["accuracy"], percents[["low", "high"]], ax, line)
     ax.set_label(f"Test accuracy against seconds of training, on a logarithmic axis: {'; '.join(told)}.")
     title = "mark: median of the seeds; bar: the 95 % intervals of all seeds"

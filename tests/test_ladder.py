@@ -150,6 +150,6 @@ def test_a_peer_is_ahead_if_none_of_ours_is_as_accurate_in_its_time():
     points["group"] = [ladder.OURS] * len(ours) + [ladder.WITH_NETWORK] * len(peers)
     assert ladder.peers_in_words(points) == (
         "Ours are ahead of 2 of 4 peers: as accurate at least, in no more time. Not of these: quick takes 9.0 s, where "
-        "ours need 40.0 s for its accuracy; best is more accurate than any of ours."
+        "ours need 40.0 s for its accuracy; best is more accurate than any of ours, 95.0 % in 99 s."
     )
     assert ladder.peers_in_words(points.drop(["quick", "best"])).endswith("in no more time.")

@@ -3,6 +3,7 @@
 import re
 import time
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -242,6 +243,14 @@ def test_the_table_tells_each_row_and_where_ours_are_behind(results):
     assert missing == [name for name in PEERS if name not in ("LeNet (d2l)", "k-NN", "ResNet-20, 30 epochs")]
     for name in ("LeNet (d2l)", "k-NN", "ResNet-20, 30 epochs"):
         assert f"| {name} | {PEERS[name].source} | {PEERS[name].open} |" in table
+
+
+def test_no_name_in_the_recorded_chart_covers_another():
+    [ax] = peers.draw_peers().axes
+    names = {text.get_text(): Text.get_window_extent(text) for text in ax.texts}  # without the line to the mark
+    pairs = combinations(names.items(), 2)
+    assert [(first, second) for (first, one), (second, other) in pairs if one.overlaps(other)] == []
+    assert len(names) == len(ladder.peer_points(list(record.read("peers").values())))
 
 
 def test_the_chart_names_every_point_and_joins_ours(ax, figures_can_be_seen):
