@@ -246,7 +246,9 @@ def test_the_table_tells_each_row_and_where_ours_are_behind(results):
 
 
 def test_no_name_in_the_recorded_chart_covers_another():
-    [ax] = peers.draw_peers().axes
+    figure = peers.draw_peers()
+    figure.draw_without_rendering()  # so that each name is at its place
+    [ax] = figure.axes
     names = {text.get_text(): Text.get_window_extent(text) for text in ax.texts}  # without the line to the mark
     pairs = combinations(names.items(), 2)
     assert [(first, second) for (first, one), (second, other) in pairs if one.overlaps(other)] == []
