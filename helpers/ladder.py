@@ -232,7 +232,7 @@ def plot_peers(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     corners, between = np.arange(ours.sum()), np.linspace(0, ours.sum() - 1, 200)
     across = np.exp(np.interp(between, corners, np.log(points["seconds"][ours])))
     line = np.column_stack([across, np.interp(between, corners, percents["accuracy"][ours])])
-    percents = percents.sort_values("accuracy", ascending=False)  # so that crowded names lie as their marks do
+    percents = percents.sort_values("accuracy", ascending=False)  # from above: crowded names lie as their marks
     name_points(points["seconds"][percents.index], percents["accuracy"], percents[["low", "high"]], ax, line)
     ax.set_label(f"Test accuracy against seconds of training, on a logarithmic axis: {'; '.join(told)}.")
     title = "mark: median of the seeds; bar: the 95 % intervals of all seeds"

@@ -44,8 +44,8 @@ UPSTREAM = {
     "aria-input-field-name": "https://github.com/leongersen/noUiSlider/issues/1223",  # the sliders of ipywidgets
     "link-in-text-block": "https://github.com/jupyterlab/jupyterlab/issues/9399",  # links without an underline
 }
-# And in Voila's list of notebooks; nobody has reported it yet.
-UPSTREAM_LIST = {"html-has-lang": "https://github.com/voila-dashboards/voila"}
+# And in the template of Voila's list of notebooks, of which no report was found.
+UPSTREAM_LIST = {"html-has-lang"}
 # Half faded in, a text has half its contrast.
 SETTLED = """() => Promise.allSettled(document.getAnimations()
     .filter(animation => animation.effect.getComputedTiming().endTime < Infinity)

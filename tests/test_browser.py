@@ -332,7 +332,7 @@ def test_a_lesson_works_as_a_voila_page(project, page, tmp_path, capsys):
     command = ["voila", str(project / "notebooks"), "--no-browser", "--show_tracebacks=True", f"--port={port}"]
     with running(command, address, tmp_path):
         page.goto(address)
-        assert {rule for rule, _, _ in barriers(page, least=3)} == set(UPSTREAM_LIST)
+        assert {rule for rule, _, _ in barriers(page, least=3)} == UPSTREAM_LIST
         open_voila(page, f"{address}/voila/render/01_data_exploration.ipynb")
         page.locator(".widget-interact img").wait_for()
         assert page.locator(".jp-RenderedMarkdown").count() > 10
