@@ -7,18 +7,21 @@ TORCH ?= auto
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
 OLDEST := runs/oldest
-# The tests of what goes online, besides those of the JupyterHub, which skip themselves under FAST=1.
-ONLINE := tests/test_site.py tests/test_demo.py
+# The tests of what a class needs beside the lessons. Those of the JupyterHub skip themselves under FAST=1.
+CLASS := tests/test_site.py tests/test_demo.py tests/test_voila.py tests/test_marking.py tests/test_grading.py \
+	tests/test_tuning_postgres.py notebooks/solutions notebooks/impossible/solutions
+IN_A_BROWSER := tests/test_browser.py tests/test_site.py tests/test_demo.py tests/test_voila.py
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: help setup moved force run lab lint test test-online test-full test-oldest notebooks exercises slides demo site hub \
+.PHONY: help setup moved force run lab lint test test-class test-full test-oldest notebooks exercises slides demo site hub \
 	bench-sources bench-steps bench-speed bench-search bench-peers bench-demo bench-marking bench-hub mutants audit
 
 help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: on little data)"
-	@echo "make test        set up, then run the tests, with every notebook executed under FAST=1"
+	@echo "make test        set up, then run the tests, with every lesson executed under FAST=1"
 	@echo "make lab         set up, then open JupyterLab on the start page"
-	@echo "make test-online the other tests: the site, the demo, a class at a real JupyterHub (root on Linux; needs npm)"
+	@echo "make test-class  the other tests, of what a class needs: the solutions executed under FAST=1, marking, PostgreSQL,"
+	@echo "                 Voila, the site, the demo, and a class at a real JupyterHub (root on Linux; needs npm)"
 	@echo "make lint        check the style of code and notebooks, as make test does of what is committed"
 	@echo "make test-full   every test, with every notebook executed with full training"
 	@echo "make test-oldest every test but those in a browser, with the oldest packages that requirements.txt allows"
@@ -78,10 +81,10 @@ lint: setup .venv/.ready-test
 	$(BIN)/python -m ruff format --check
 
 test: setup .venv/.ready-test
-	FAST=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ONLINE:%=--ignore=%)
+	FAST=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(CLASS:%=--ignore=%)
 
-test-online: setup .venv/.ready-test
-	FAST=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ONLINE)
+test-class: setup .venv/.ready-test
+	FAST=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(CLASS)
 	FAST=0 $(BIN)/python -m pytest tests/test_hub.py
 
 test-full: setup .venv/.ready-test
@@ -95,8 +98,7 @@ test-oldest:
 	$(OLDEST)/bin/python -m pip install --disable-pip-version-check uv
 	$(OLDEST)/bin/uv pip install --python $(OLDEST)/bin/python --resolution lowest-direct -r requirements.txt -e '.[test]'
 	$(OLDEST)/bin/python -m helpers.data
-	FAST=1 $(OLDEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/test_browser.py \
-		$(ONLINE:%=--ignore=%)
+	FAST=1 $(OLDEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(IN_A_BROWSER:%=--ignore=%)
 
 notebooks: setup
 	$(BIN)/python -m build_tools.series publish $(LESSONS)

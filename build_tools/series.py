@@ -251,6 +251,15 @@ def scores_so_far(path: Path) -> Iterator[None]:
             write_json(scores_path(), [*read_entries(scores_path()), *hidden])
 
 
+def lessons_to_run_before(only: list[str]) -> list[str]:
+    """Return the lessons whose scores the lessons to record show on the scoreboard, and the run folder lacks."""
+    there = {entry["name"] for entry in read_entries(scores_path())}
+    paths = all_paths()
+    showing = [path for path in paths if path.stem in only and "scoreboard(" in path.read_text(encoding="utf-8")]
+    before = paths[: paths.index(showing[-1])] if showing else []
+    return [path.stem for path in before if path.stem not in only and scores_entered_by([path]) - there]
+
+
 def run(only: list[str] | None = None) -> dict[str, Execution]:
     """Execute all lessons in order; print what each model reached, each time, and which claims did not hold.
 
@@ -414,6 +423,11 @@ def publish(only: list[str] | None = None) -> None:
         raise SystemExit("The committed outputs come from trainings of this run: do not set REPLAY.")
     if peak_memory(os.getpid()) is None:
         raise SystemExit("The memory that each lesson takes is published, too, and only Linux tells it. Publish there.")
+    if only and (lacking := lessons_to_run_before(only)):
+        raise SystemExit(
+            f"{config.RUNS_DIR} lacks the scores of {', '.join(lacking)}, which what you record shows: run them first, "
+            f"with .venv/bin/python -m build_tools.series run {' '.join(lacking)}"
+        )
     executions = run(only)
     times = json.loads(TIMES_OF_THIS_RUN.read_text())
     if only and (differences := recorded_elsewhere(times)):

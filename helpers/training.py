@@ -278,7 +278,7 @@ def fit(
     optimizer : torch.optim.Optimizer
         Over the model's parameters.
     epochs : int
-        Passes over the training images. FAST=1 caps them, and says so.
+        Passes over the training images. FAST=1 makes more than two of them two, of at most 2,000 images, and says so.
     batch_size : int
         Images in a training batch.
     scheduler : torch.optim.lr_scheduler.LRScheduler, optional
@@ -337,8 +337,9 @@ def fit(
         if (replay or config.REPLAY) and (history := try_replay(model, training, epochs, replay, log_dir)) is not None:
             return history
     if config.FAST and epochs > config.FAST_EPOCHS:
-        print(f"FAST=1: {config.FAST_EPOCHS} of {epochs} epochs.")
-        epochs = config.FAST_EPOCHS
+        few = TensorDataset(*(tensor[: config.FAST_IMAGES] for tensor in train.tensors))
+        print(f"FAST=1: {config.FAST_EPOCHS} of {epochs} epochs, {len(few):,} of {len(train):,} images.")
+        epochs, train = config.FAST_EPOCHS, few
     with StopButton() as stop:
         device = next(model.parameters()).device
         model.to(memory_format=torch.channels_last)

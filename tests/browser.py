@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -22,6 +23,8 @@ from helpers import config
 RUN_NAME = f"{os.environ['RUN_NAME']}-browser"  # beside the folder of this test run
 HOMES = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+# A widget answers far sooner; a busy machine may take its time, a broken widget never answers.
+ANSWER_LIMIT = 3.0
 ELSEWHERE = re.compile(r"^(https?|wss?)://(?!localhost[:/]|127\.0\.0\.1[:/])")
 
 # What JupyterLab, its widgets and Voila show when something went wrong. JupyterLab draws an error as stderr.
@@ -245,3 +248,26 @@ def seconds_to_new_picture(page: Page, old: str, limit: float) -> float:
                 return time.monotonic() - started
         page.wait_for_timeout(20)
     raise AssertionError(f"The picture did not change in {limit} s. On the page: {trouble(page) or 'no error'}")
+
+
+def use(page: Page, description: str, action) -> float:
+    """Do something with a control and return after how many seconds the picture was another."""
+    old = picture(page)
+    action(control(page, description))
+    return seconds_to_new_picture(page, old, ANSWER_LIMIT)
+
+
+def press(key: str):
+    """Make the action that presses a key on a slider."""
+    return lambda row: row.locator(".noUi-handle").press(key)
+
+
+def choose(**option):
+    """Make the action that chooses in a list."""
+    return lambda row: row.locator("select").select_option(**option)
+
+
+def show_seconds(capsys, where: str, seconds: list[float]) -> None:
+    """Print answer times past pytest's capture."""
+    with capsys.disabled():
+        print(f"\n{where}: a new picture after {statistics.median(seconds):.2f} s, at most {max(seconds):.2f} s")

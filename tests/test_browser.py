@@ -1,13 +1,11 @@
-"""What a student sees: the notebooks in a real JupyterLab, and a lesson as a Voila page, in a real Chromium."""
+"""What a student sees: the notebooks in a real JupyterLab, in a real Chromium."""
 
 import json
 import posixpath
 import re
 import secrets
 import shutil
-import statistics
 import time
-from contextlib import suppress
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
@@ -17,21 +15,20 @@ import pytest
 from browser import (
     RERUN,
     RUN_NAME,
-    UPSTREAM,
-    UPSTREAM_LIST,
     answers,
-    barriers,
+    choose,
     chromium,
-    control,
     free_port,
     new_page,
     picture,
+    press,
     running,
-    seconds_to_new_picture,
+    show_seconds,
     trouble,
+    use,
 )
 from PIL import Image
-from playwright.sync_api import Error, TimeoutError
+from playwright.sync_api import Error
 from test_recipes import cell_of, sources
 
 from build_tools import exercises, series
@@ -39,8 +36,6 @@ from helpers import config, photo
 
 pytestmark = RERUN
 
-# A widget answers far sooner; a busy machine may take its time, a broken widget never answers.
-ANSWER_LIMIT = 3.0
 NOTEBOOKS = [series.START, *series.all_paths(), *exercises.solution_paths()]
 NOTEBOOKS += map(exercises.student_path, [*exercises.solution_paths(), *series.case_paths()])
 # The first and the last of each folder; `make test-full` opens all.
@@ -142,27 +137,6 @@ def test_every_link_leads_to_a_file_that_jupyterlab_shows(server):
 def test_the_command_in_the_readme_starts_jupyterlab_as_make_does():
     assert jupyterlab_in("README.md") == jupyterlab_in("Makefile")
     assert len(jupyterlab_in("README.md")) == 2
-
-
-def show_seconds(capsys, where, seconds):
-    """Print answer times past pytest's capture."""
-    with capsys.disabled():
-        print(f"\n{where}: a new picture after {statistics.median(seconds):.2f} s, at most {max(seconds):.2f} s")
-
-
-def use(page, description, action):
-    """Do something with a control and return after how many seconds the picture was another."""
-    old = picture(page)
-    action(control(page, description))
-    return seconds_to_new_picture(page, old, ANSWER_LIMIT)
-
-
-def press(key):
-    return lambda row: row.locator(".noUi-handle").press(key)
-
-
-def choose(**option):
-    return lambda row: row.locator("select").select_option(**option)
 
 
 def prompts(page):
@@ -306,44 +280,12 @@ def test_notebooks_open_without_an_error(open_lab, project):
     assert {path: problems for path, problems in found.items() if problems} == {}
 
 
-def open_voila(page, address):
-    """Open a Voila page, which runs the notebook first; again if it hangs.
-
-    Now and then Voila 0.5 misses the kernel's answer while it sends a widget's state, and then waits for ever: with
-    nothing else at work never in ten times, beside other tests up to three times in a row.
-    """
-    for seconds in (25, 45, 45, 45, 45, 45):
-        with suppress(TimeoutError):
-            page.goto(address, timeout=1000 * seconds)
-            return
-    pytest.fail("Voila gave no page in six attempts.")
-
-
 def test_the_link_to_the_readme_on_the_start_page_opens_it(lab, page):
     page.goto(lab("/tree/notebooks/00_start_here.ipynb"))
     page.get_by_text(READY).wait_for()
     page.get_by_role("link", name="README").click()
     page.get_by_role("tab", name="README.md").wait_for()
     assert trouble(page) == []
-
-
-def test_a_lesson_works_as_a_voila_page(project, page, tmp_path, capsys):
-    address = f"http://127.0.0.1:{(port := free_port())}"
-    command = ["voila", str(project / "notebooks"), "--no-browser", "--show_tracebacks=True", f"--port={port}"]
-    with running(command, address, tmp_path):
-        page.goto(address)
-        assert {rule for rule, _, _ in barriers(page, least=3)} == UPSTREAM_LIST
-        open_voila(page, f"{address}/voila/render/01_data_exploration.ipynb")
-        page.locator(".widget-interact img").wait_for()
-        assert page.locator(".jp-RenderedMarkdown").count() > 10
-        assert page.locator(".jp-CodeCell .jp-InputArea, .jp-Editor, .highlight").count() == 0
-        assert "browse_classes(" not in page.locator("body").text_content()
-
-        seconds = [use(page, "page", press("ArrowRight")), use(page, "class", choose(label="Bag"))]
-        seconds += [use(page, "page", press("ArrowLeft")), use(page, "class", choose(label="Sneaker"))]
-        assert trouble(page) == []
-        assert {rule for rule, _, _ in barriers(page)} <= set(UPSTREAM)
-    show_seconds(capsys, "Lesson 01 in Voila", seconds)
 
 
 def test_answers_and_checks_are_closed_and_open_by_click_and_by_keyboard(lab, page):

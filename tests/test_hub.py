@@ -20,10 +20,10 @@ from startup.openmp_settings import SETTINGS
 MISSING = classroom.missing()
 # What root can install must not be missing in CI; the rights of a container cannot be installed.
 MUST = os.environ.get("CI") and os.geteuid() == 0 and MISSING != classroom.NO_MOUNT
-# It takes minutes, so `make test` leaves it to `make test-online`, and CI calls both.
+# It takes minutes, so `make test` leaves it to `make test-class`, and CI calls both.
 pytestmark = pytest.mark.skipif(
     config.FAST or (bool(MISSING) and not MUST),
-    reason=f"JupyterHub is tested by make test-online, and this machine lacks {MISSING or 'nothing for it'}",
+    reason=f"JupyterHub is tested by make test-class, and this machine lacks {MISSING or 'nothing for it'}",
 )
 LESSON = "notebooks/02_mlp_baseline.ipynb"
 ASSIGNMENT, EXERCISES = "tensors", "00_tensors_in_ten_minutes"

@@ -143,6 +143,20 @@ def test_a_lesson_that_runs_again_sees_no_score_of_a_later_lesson_and_deletes_no
     assert board.read_text() == before
 
 
+def test_a_lesson_is_not_recorded_without_the_scores_that_it_shows(lessons):
+    lessons("01_first", "record_score('MLP', 8, 10)")
+    lessons("02_x", "record_score('CNN', 9, 10)\nplot_scoreboard(scoreboard())")
+    lessons("03_last", "record_score('late', 9, 10)")
+    before = (series.config.NOTEBOOKS_DIR / "02_x.ipynb").read_text()
+    with pytest.raises(SystemExit, match=r"lacks the scores of 01_first, .*series run 01_first$"):
+        series.publish(["02_x"])
+    assert (series.config.NOTEBOOKS_DIR / "02_x.ipynb").read_text() == before
+    assert series.lessons_to_run_before(["01_first", "02_x"]) == series.lessons_to_run_before(["03_last"]) == []
+    series.scores_path().parent.mkdir()
+    series.scores_path().write_text('[{"name": "MLP", "right": 8, "images": 10}]')
+    assert series.lessons_to_run_before(["02_x"]) == []
+
+
 def test_a_cell_with_a_progress_bar_keeps_what_it_printed(lessons, monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE")
     code = "from tqdm.auto import tqdm\nfrom helpers import config\n"

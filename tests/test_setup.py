@@ -67,7 +67,7 @@ def test_an_environment_that_cannot_be_adapted_is_told_and_tried_again(project):
         assert status != 0 and "delete the folder .venv" in said
 
 
-PARTS = {"run": None, "lab": None, "demo": None, "test": "test", "test-online": "test", "test-full": "test"}
+PARTS = {"run": None, "lab": None, "demo": None, "test": "test", "test-class": "test", "test-full": "test"}
 PARTS |= {"exercises": "grading", "slides": "slides", "site": "site", "bench-demo": "test", "bench-marking": "grading"}
 PARTS |= {"hub": "hub", "bench-hub": "hub"}
 
@@ -77,7 +77,7 @@ def test_a_target_brings_what_it_needs_once_and_again_when_the_list_changes(targ
     folder = project("plain")
 
     def installed():
-        status, _, calls = run_make(folder, target)
+        status, _, calls = run_make(folder, target, f"PYTHON={folder / '.venv/bin/python'}")
         assert status == 0
         return [call.split()[-1] for call in calls if "build_tools/install.py --extra" in call]
 

@@ -218,12 +218,22 @@ def test_tensorboard_reads_what_each_epoch_logged(stripes, linear, tmp_path):
     assert [point.value for point in points] == pytest.approx(history["validation_loss"].tolist())
 
 
-def test_fast_caps_the_epochs_and_says_so(stripes, linear, monkeypatch, capsys):
+def test_fast_shortens_a_long_training_and_says_so(stripes, linear, monkeypatch, capsys):
     monkeypatch.setattr(config, "FAST", True)
-    model = linear()
-    assert len(training.fit(model, stripes(20), stripes(10), adam(model), epochs=20, batch_size=20)) == 2
-    assert "FAST=1: 2 of 20 epochs." in capsys.readouterr().out
-    assert len(training.fit(model, stripes(20), stripes(10), adam(model), epochs=1, batch_size=20)) == 1
+    monkeypatch.setattr(config, "FAST_IMAGES", 30)
+    train, model = stripes(40), linear()
+
+    def trained_on(epochs):
+        """Return the images of each batch of a training."""
+        seen = []
+        training.fit(model, train, None, adam(model), epochs, 20, augment=lambda images: seen.append(images) or images)
+        return [[image.numpy().tobytes() for image in images] for images in seen]
+
+    batches = trained_on(20)
+    assert [len(batch) for batch in batches] == [20, 10, 20, 10]
+    assert {*batches[0], *batches[1]} == {image.numpy().tobytes() for image in train.tensors[0][:30]}
+    assert "FAST=1: 2 of 20 epochs, 30 of 40 images." in capsys.readouterr().out
+    assert [len(batch) for batch in trained_on(2)] == [20, 20, 20, 20]
     assert "FAST" not in capsys.readouterr().out
 
 
