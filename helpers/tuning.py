@@ -36,7 +36,7 @@ SPACE = {
     "batch_size": [32, 64, 128],
     "dropout": [0.0, 0.25, 0.5],
 }
-TRAIN_IMAGES, EPOCHS = (800, 3) if config.FAST else (2_000, 5)
+TRAIN_IMAGES, EPOCHS = (400, 2) if config.FAST else (2_000, 5)
 MOST_TRIES = 3  # a trial that has ended three workers would end a fourth
 HEARTBEAT = 10  # seconds
 
