@@ -96,7 +96,8 @@ test-oldest:
 		{ echo "The oldest packages need Python 3.11, which $(PYTHON) is not. Try: make test-oldest PYTHON=python3.11"; exit 1; }
 	"$(PYTHON)" -m venv --clear $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --disable-pip-version-check uv
-	$(OLDEST)/bin/uv pip install --python $(OLDEST)/bin/python --resolution lowest-direct -r requirements.txt -e '.[test]'
+	$(OLDEST)/bin/uv pip install --python $(OLDEST)/bin/python --compile-bytecode --resolution lowest-direct \
+		-r requirements.txt -e '.[test]'
 	$(OLDEST)/bin/python -m helpers.data
 	FAST=1 $(OLDEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(IN_A_BROWSER:%=--ignore=%)
 

@@ -82,7 +82,8 @@ def install(*words: str, index: str = "") -> bool:
     """
     uv = shutil.which("uv")
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
-    command = [uv, "pip", "install", "--python", sys.executable] if uv else pip
+    # With bytecode, as pip does it: where Python may not write any, each process would compile PyTorch anew.
+    command = [uv, "pip", "install", "--compile-bytecode", "--python", sys.executable] if uv else pip
     environment = dict(os.environ)
     if index:
         command += ["--default-index" if uv else "--index-url", index]

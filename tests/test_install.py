@@ -33,7 +33,8 @@ def add_index(folder, packages):
             with zipfile.ZipFile(folder / name / wheel, "w") as file:
                 file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
                 file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-                file.writestr(f"{info}/RECORD", "")
+                file.writestr(f"module_of_{name}.py", "")
+                file.writestr(f"{info}/RECORD", f"module_of_{name}.py,,\n")
         links = [f'<a href="{file.name.replace("+", "%2B")}">{file.name}</a>' for file in (folder / name).glob("*.whl")]
         (folder / name / "index.html").write_text("<!DOCTYPE html>" + "".join(links))
 
@@ -97,6 +98,7 @@ def environment(fresh, address, tmp_path, monkeypatch):
         return {name: version for name, version in map(str.split, told.splitlines()) if name in USUAL}
 
     packages.uv = uv
+    packages.compiled = lambda: {path.name.split(".")[0] for path in folder.rglob("module_of_*.pyc")}
     monkeypatch.setattr(install, "ROOT", tmp_path)
     monkeypatch.setattr(install.sys, "executable", str(python))
     monkeypatch.setattr(install, "version_of_torch", lambda: packages().get("torch", ""))
@@ -143,6 +145,8 @@ def test_cpu_builds_come_from_their_own_index_and_the_rest_from_the_usual_one(
     assert environment() == WITH_CPU
     said = capfd.readouterr().out
     assert f"about {install.CPU_SIZE}" in said and "could not be had" not in said
+    # Where Python may write no bytecode, each process would otherwise compile PyTorch and all the rest anew.
+    assert environment.compiled() == {f"module_of_{name}" for name in WITH_CPU}
 
 
 def test_a_second_set_up_leaves_what_is_there(environment, address, monkeypatch, capfd):
