@@ -425,8 +425,8 @@ def publish(only: list[str] | None = None) -> None:
         raise SystemExit("The memory that each lesson takes is published, too, and only Linux tells it. Publish there.")
     if only and (lacking := lessons_to_run_before(only)):
         raise SystemExit(
-            f"{config.RUNS_DIR} lacks the scores of {', '.join(lacking)}, which what you record shows: run them first, "
-            f"with .venv/bin/python -m build_tools.series run {' '.join(lacking)}"
+            f"{config.RUNS_DIR} lacks the scores of {', '.join(lacking)}, which what you record shows. Train them "
+            f"first, without REPLAY: .venv/bin/python -m build_tools.series run {' '.join(lacking)}"
         )
     executions = run(only)
     times = json.loads(TIMES_OF_THIS_RUN.read_text())
