@@ -1,5 +1,5 @@
 # A bare `make` lists the targets. FAST=1 makes every run short: little data, few epochs. REPLAY=1 shows recorded
-# trainings in place of long ones.
+# trainings and experiments in place of long ones.
 
 PYTHON ?= python3
 # Which builds of PyTorch: cpu, cuda, or auto, which takes cpu on Linux on x86-64 without an NVIDIA driver.

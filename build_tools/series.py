@@ -11,6 +11,7 @@ import platform
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,12 +28,14 @@ from PIL import Image
 from helpers import config
 from helpers.alt_text import describe_figure
 from helpers.device import describe_processor, describe_seconds, get_device
+from helpers.experiments import recorded_experiments
 from helpers.fetch import DataError, fetch
 from helpers.files import write_json
 from helpers.home import cannot_keep
 from helpers.machine import INSTALL, free_memory, markdown_table
 from helpers.plotting import plot_scoreboard, use_theme
-from helpers.replay import RECORDINGS, compare_with_recordings, recordings_of_this_run
+from helpers.recipes import RECIPES
+from helpers.replay import RECORDINGS, compare_with_recordings, read_recording, recordings_of_this_run
 from helpers.results import (
     OTHERWISE,
     headlines_table,
@@ -132,8 +135,15 @@ def peak_memory(process: int) -> float | None:
         return None
 
 
-def execute(path: Path) -> Execution:
+def execute(path: Path, record: bool = False) -> Execution:
     """Execute one notebook on a fresh kernel, with a line for each code cell, and keep the executed copy.
+
+    Parameters
+    ----------
+    path : Path
+        Of the notebook.
+    record : bool
+        Also record its experiments for a replay.
 
     Returns
     -------
@@ -180,7 +190,7 @@ def execute(path: Path) -> Execution:
     started = time.perf_counter()
     try:
         # A bar that moves would leave its remains in the executed copy, and take the cell's other outputs with it.
-        client.execute(env=os.environ | {"TQDM_DISABLE": "1"})
+        client.execute(env=os.environ | {"TQDM_DISABLE": "1"} | ({"RECORD_AS": path.stem} if record else {}))
     except NoSuchKernel:
         raise SystemExit(f"{path.stem} was not executed, since the package ipykernel is missing. {INSTALL}") from None
     except DeadKernelError:
@@ -260,13 +270,15 @@ def lessons_to_run_before(only: list[str]) -> list[str]:
     return [path.stem for path in before if path.stem not in only and scores_entered_by([path]) - there]
 
 
-def run(only: list[str] | None = None) -> dict[str, Execution]:
+def run(only: list[str] | None = None, record: bool = False) -> dict[str, Execution]:
     """Execute all lessons in order; print what each model reached, each time, and which claims did not hold.
 
     Parameters
     ----------
     only : list of str, optional
         Names of the lessons to execute. What the others left in the run folder stays there.
+    record : bool
+        Also record their experiments.
 
     Returns
     -------
@@ -298,7 +310,7 @@ def run(only: list[str] | None = None) -> dict[str, Execution]:
         print(f"\n{path.stem}", flush=True)
         try:
             with scores_so_far(path):
-                executions[path.stem] = execute(path)
+                executions[path.stem] = execute(path, record)
         except CellExecutionError as error:
             raise SystemExit(
                 f"\n\n{path.stem} stopped: {error.ename}: {error.evalue}\n"
@@ -343,13 +355,32 @@ def measured_on(times: dict) -> str:
     )
 
 
+def spared_by_replay() -> Counter[str]:
+    """Return the seconds that the recorded trainings and experiments of each lesson took, by its name."""
+    seconds = Counter()
+    for recipe in RECIPES.values():
+        path = RECORDINGS / f"{recipe.network}.safetensors"
+        if path.is_file():
+            seconds[recipe.lesson] += sum(read_recording(path)[1]["history"]["seconds"])
+    for path, entry, _ in recorded_experiments().values():
+        seconds[path.stem] += entry["seconds"]
+    return seconds
+
+
 def run_times_table() -> str:
-    """Return the recorded run times and where they were measured, for README and instructors' guide."""
+    """Return the recorded run times and where they were measured, for the instructors' guide."""
     times = json.loads(RUN_TIMES.read_text())
+    seconds, spared = times["seconds"], spared_by_replay()
+    left = {name: value - spared[name] for name, value in seconds.items()}
     memory = {name: f"{value:.1f} GB" for name, value in times.get("peak_memory", {}).items() if value}
-    rows = [[name, describe_seconds(value), memory.get(name, "–")] for name, value in times["seconds"].items()]
-    rows.append(["all lessons", describe_seconds(sum(times["seconds"].values())), ""])
-    return f"{measured_on(times)}\n\n{markdown_table(['lesson', 'run time', 'peak memory'], rows)}"
+    rows = [
+        [name, describe_seconds(value), describe_seconds(left[name]), memory.get(name, "–")]
+        for name, value in seconds.items()
+    ]
+    rows.append(["all lessons", describe_seconds(sum(seconds.values())), describe_seconds(sum(left.values())), ""])
+    table = markdown_table(["lesson", "run time", "with `REPLAY=1`", "peak memory"], rows)
+    reckoned = "With `REPLAY=1` is reckoned: the run time less the time of what is recorded."
+    return f"{measured_on(times)} {reckoned}\n\n{table}"
 
 
 def readme_results() -> str:
@@ -428,7 +459,7 @@ def publish(only: list[str] | None = None) -> None:
             f"{config.RUNS_DIR} lacks the scores of {', '.join(lacking)}, which what you record shows. Train them "
             f"first, without REPLAY: .venv/bin/python -m build_tools.series run {' '.join(lacking)}"
         )
-    executions = run(only)
+    executions = run(only, record=True)
     times = json.loads(TIMES_OF_THIS_RUN.read_text())
     if only and (differences := recorded_elsewhere(times)):
         raise SystemExit(f"The other lessons were recorded on another machine: {differences}. Record all of them.")

@@ -55,8 +55,10 @@ FAST_SIZES = {"train": 4_000, "validation": 1_000, "test": 1_000}
 FAST_EPOCHS = 2
 FAST_IMAGES = 2_000
 
-# REPLAY=1 shows recorded trainings in place of those that take more than a minute, for a class that cannot wait.
+# REPLAY=1 shows recorded trainings and experiments in place of those that take long, for a class that cannot wait.
 REPLAY = switched_on("REPLAY")
+# The lesson whose experiments are recorded: `make notebooks` says it to the kernel.
+RECORD_AS = os.environ.get("RECORD_AS")
 
 # Bars that move would leave their remains in executed notebooks. tqdm's notebook bar does not read its own variable.
 SHOW_PROGRESS_BARS = not switched_on("TQDM_DISABLE")

@@ -22,6 +22,7 @@ from helpers import config
 from helpers.data import normalize
 from helpers.device import get_device, set_seed
 from helpers.evaluation import accuracy, predict
+from helpers.experiments import replayable
 from helpers.models import LeanCNN
 from helpers.plotting import BLUE, GREY, ORANGE
 from helpers.training import fit
@@ -110,6 +111,7 @@ def train_small(dataset: TensorDataset, seed: int = 0, epochs: int = 2) -> nn.Mo
     return model.eval()
 
 
+@replayable
 def train_seeds(dataset: TensorDataset, measured_on: TensorDataset, seeds: range, epochs: int = 2) -> list[float]:
     """Train a small network from each seed, and return their accuracies, 0 to 1, on other images."""
     return [accuracy(*predict(train_small(dataset, seed, epochs), measured_on)[:2]) for seed in seeds]

@@ -136,6 +136,15 @@ def file_name(model: nn.Module) -> str:
     return f"{type(model).__name__}.safetensors"
 
 
+def made_here() -> dict[str, str]:
+    """Return of a recording that is made now: its day, its machine and its version of PyTorch."""
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": describe_processor(),
+        "torch": str(torch.__version__),
+    }
+
+
 def keep_recording(model: nn.Module, training: dict[str, str], history: pd.DataFrame) -> Path:
     """Write the weights of a finished training, in half precision, and its history into a file.
 
@@ -157,12 +166,7 @@ def keep_recording(model: nn.Module, training: dict[str, str], history: pd.DataF
         name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
         for name, value in model.state_dict().items()
     }
-    made = {
-        "date": datetime.date.today().isoformat(),
-        "machine": describe_processor(),
-        "torch": str(torch.__version__),
-    }
-    notes = {"training": training, "history": history.to_dict("list"), "made": made}
+    notes = {"training": training, "history": history.to_dict("list"), "made": made_here()}
     path = recordings_of_this_run() / file_name(model)
     with replacing(path) as part:
         save_file(weights, part, metadata={name: json.dumps(note) for name, note in notes.items()})

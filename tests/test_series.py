@@ -88,7 +88,7 @@ def test_publishing_writes_outputs_run_times_results_and_readme(lessons, tmp_pat
     for text in (readme, guide):
         assert "| 08_y | what shifts add | 2.1 points | 1.4 to 2.9 | 3 seeds |" in text
     memory = json.loads(series.RUN_TIMES.read_text())["peak_memory"]["01_first"]
-    assert f"| 01_first | about 10 seconds | {memory:.1f} GB |" in guide and "02_x" not in guide
+    assert f"| 01_first | about 10 seconds | about 10 seconds | {memory:.1f} GB |" in guide and "02_x" not in guide
     # The start page is executed last, so it already sees the times of this run, and it is no lesson.
     page = nbformat.read(start, as_version=4)
     assert page.cells[2].outputs[0].text == "['01_first'] {'MLP': 200.5}\n"
@@ -196,6 +196,12 @@ def test_the_instructors_guide_says_what_was_recorded():
     assert "<!--run-times-->" in guide
     assert series.between(guide, "run-times", f"\n{series.run_times_table()}\n") == guide
     assert "<!--headlines-->" in guide and series.between(guide, "headlines", f"\n{series.headlines()}\n") == guide
+
+
+def test_a_replay_of_all_lessons_takes_at_most_eight_minutes():
+    seconds, spared = json.loads(series.RUN_TIMES.read_text())["seconds"], series.spared_by_replay()
+    assert set(spared) < set(seconds) and all(0 < value < seconds[name] for name, value in spared.items())
+    assert sum(seconds.values()) - sum(spared.values()) <= 8 * 60
 
 
 def test_a_failing_cell_ends_the_run_with_its_error_and_keeps_the_copy(lessons):
