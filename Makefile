@@ -80,11 +80,12 @@ lint: setup .venv/.ready-test
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 
+# Where Python may not write its bytecode, each kernel of the tests would compile helpers and tests anew.
 test: setup .venv/.ready-test
-	FAST=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(CLASS:%=--ignore=%)
+	FAST=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(CLASS:%=--ignore=%)
 
 test-class: setup .venv/.ready-test
-	FAST=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(CLASS)
+	FAST=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(CLASS)
 	FAST=0 $(BIN)/python -m pytest tests/test_hub.py
 
 test-full: setup .venv/.ready-test

