@@ -104,6 +104,7 @@ test-oldest:
 
 notebooks: setup
 	$(BIN)/python -m build_tools.series publish $(LESSONS)
+	$(BIN)/python -m benchmarks.readme
 
 exercises: setup .venv/.ready-grading
 	$(BIN)/python -m build_tools.exercises $(LESSONS)
