@@ -136,8 +136,12 @@ NOT_MARKED = {  # student: what the line contains
 REMARKS = {
     "copies": "double is in the notebook 2 times",
     "deletes": "check_double was deleted",
-    # Where Python cannot say it, because another thread met the limit, the kernel ends.
-    "eats": ("check_double asked for more memory than the limit", "check_double ended the kernel"),
+    # Where Python cannot say it, because another thread met the limit, the kernel ends, or answers no more.
+    "eats": (
+        "check_double asked for more memory than the limit",
+        "check_double ended the kernel",
+        "check_double took longer than the time limit",
+    ),
     "hangs": "check_double took longer than the time limit",
     "kills": "check_double ended the kernel",
     "raises": "check_double printed a lot",
