@@ -300,7 +300,7 @@ def run(only: list[str] | None = None, record: bool = False) -> dict[str, Execut
         "python": platform.python_version(),
         "torch": str(torch.__version__),
     }
-    if not config.FAST and not only:
+    if not (config.FAST or config.REPLAY or only):
         print("Measuring how fast this machine trains ...", flush=True)
         times["steps_per_second"] = steps_per_second()
     executions = {}

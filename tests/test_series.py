@@ -183,9 +183,10 @@ def test_pictures_are_kept_small_and_look_the_same(lessons):
     assert a.shape == b.shape and np.abs(a - b).mean() < 1 and np.abs(a - b).max() < 40
 
 
-def test_a_short_run_measures_no_speed(lessons, monkeypatch):
+@pytest.mark.parametrize("mode", ["FAST", "REPLAY"])
+def test_a_short_run_measures_no_speed(mode, lessons, monkeypatch):
     lessons("01_first", "1 + 1")
-    monkeypatch.setattr(series.config, "FAST", True)
+    monkeypatch.setattr(series.config, mode, True)
     series.COPIES.mkdir(parents=True)
     series.run()
     assert "steps_per_second" not in json.loads(series.TIMES_OF_THIS_RUN.read_text())
