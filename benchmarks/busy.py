@@ -23,7 +23,7 @@ from startup.openmp_settings import SETTINGS
 NETWORKS = ["FashionCNN", "BatchNormCNN", "LeanCNN", "SimpleCNN"]
 BUSY = [0, 1, 2, 4]
 ROUNDS = 5
-IDLE_ROUNDS = 15  # where a few hundredths count
+IDLE_ROUNDS = 25  # where a few hundredths count
 COPIES = 5  # of a network in a kernel, each elsewhere in memory
 SECONDS = 0.2  # of steps of a copy, in each round
 AS_IT_WAS, WITH_SETTING, PASSIVE = "as it was", "with the setting", "passive"
