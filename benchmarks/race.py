@@ -18,7 +18,7 @@ from benchmarks.record import entries_with, in_own_process, measure_once, percen
 from helpers import config
 from helpers.augment import predict_tta
 from helpers.data import open_test_set
-from helpers.device import get_device, keep_freed_memory
+from helpers.device import get_device
 from helpers.evaluation import accuracy, predict
 from helpers.machine import markdown_table
 from helpers.models import FashionCNN, count_parameters
@@ -85,7 +85,6 @@ def run_recipe(name: str, seed: int, epochs: int | None = None) -> dict:
     recipe = replace(RECIPES[name], images=PUBLISHED_IMAGES, seed=seed)
     recipe = replace(recipe, epochs=epochs or recipe.epochs)
     train = load_training_images(recipe)
-    keep_freed_memory()
     started = time.perf_counter()
     model, history = train_recipe(recipe, train)
     seconds = time.perf_counter() - started

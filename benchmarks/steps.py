@@ -104,7 +104,6 @@ def train(name: str, **changes) -> tuple[nn.Module, float]:
     """Train a step's recipe, with some fields changed, on 50,000 images; return the network and the seconds."""
     step = STEPS[name]
     recipe = replace(step.recipe, **changes)
-    keep_freed_memory()
     images = load_training_images(recipe)
     model = None
     if step.build:

@@ -145,10 +145,19 @@ class ExecuteToTheEnd(Execute):
         try:
             cell, resources = super().preprocess_cell(cell, resources, index)
         except STOPPED as error:
-            cell.outputs.append(stopped(error))
+            cell.outputs.append(stopped(type(error).__name__))
+        if trouble(cell) == TROUBLES["CellTimeoutError"] and self.memory_is_full():
+            cell.outputs.append(stopped("MemoryError"))
         if trouble(cell):
             self.start_again(index)
         return cell, resources
+
+    def memory_is_full(self) -> bool:
+        """Say whether the kernel has used up its memory (Linux): without any, its threads can stand still."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            used = getattr(psutil.Process(self.km.provisioner.pid).memory_info(), "data", 0)
+            return used > 0.95 * self.memory_limit * 1_000_000
+        return False
 
     def start_again(self, index: int) -> None:
         """Start a new kernel and execute what stands above a cell, but for checks and cells that ended a kernel."""
@@ -162,7 +171,7 @@ class ExecuteToTheEnd(Execute):
             try:
                 self.execute_cell(copy.deepcopy(cell), number)
             except STOPPED as error:
-                cell.outputs.append(stopped(error))
+                cell.outputs.append(stopped(type(error).__name__))
                 return self.start_again(index)
             finally:
                 self.nb.cells[number] = cell  # with the outputs of the first time
@@ -200,9 +209,8 @@ def grade_id(cell: NotebookNode) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def stopped(error: Exception) -> NotebookNode:
-    """Return the output that stands for a kernel that has ended or hung."""
-    name = type(error).__name__
+def stopped(name: str) -> NotebookNode:
+    """Return the output that stands for a kernel that has ended, hung or used up its memory: an error of that name."""
     return nbformat.v4.new_output("error", ename=name, evalue="", traceback=[f"This cell {TROUBLES[name]}."])
 
 

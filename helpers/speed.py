@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from helpers import config
 from helpers.data import make_loader
-from helpers.device import autocast, choose_precision, describe_seconds, get_device
+from helpers.device import autocast, choose_precision, describe_seconds, get_device, keep_freed_memory
 from helpers.machine import markdown_table
 from helpers.recipes import RECIPES, Recipe, make_model, make_optimizer
 from helpers.training import train_one_epoch
@@ -119,6 +119,7 @@ def steps_per_second(seconds: float | None = None) -> dict[str, float]:
     """
     if seconds is None:
         seconds = 0.2 if config.FAST else 3.0
+    keep_freed_memory()
     recipes = [recipe for recipe in RECIPES.values() if recipe.lesson != FASTEST]
     trials, tries = {}, {}
     with tqdm(total=(ROUNDS + 1) * len(recipes), unit="trial", disable=not config.SHOW_PROGRESS_BARS) as progress:

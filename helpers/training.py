@@ -19,7 +19,14 @@ from tqdm.auto import tqdm
 
 from helpers import config
 from helpers.data import make_loader, normalize
-from helpers.device import autocast, choose_precision, describe_seconds, expected_seconds, set_seed
+from helpers.device import (
+    autocast,
+    choose_precision,
+    describe_seconds,
+    expected_seconds,
+    keep_freed_memory,
+    set_seed,
+)
 from helpers.evaluation import accuracy, cross_entropy, macro_scores, predict
 from helpers.inputs import check_images, check_loss, check_outputs, check_training
 from helpers.replay import ReplayError, describe_training, keep_recording, replay_training, why_not
@@ -269,6 +276,9 @@ def fit(
     Stopping the kernel (the square button, or Ctrl-C) ends the training early: the model keeps what it has learned,
     and is measured. Such a model is not finished, so `save_checkpoint` and `record_result` refuse it.
 
+    From the first training on, this process keeps the memory that it frees (`keep_freed_memory`), which can make a step
+    a third shorter.
+
     Parameters
     ----------
     model : nn.Module
@@ -340,6 +350,7 @@ def fit(
         few = TensorDataset(*(tensor[: config.FAST_IMAGES] for tensor in train.tensors))
         print(f"FAST=1: {config.FAST_EPOCHS} of {epochs} epochs, {len(few):,} of {len(train):,} images.")
         epochs, train = config.FAST_EPOCHS, few
+    keep_freed_memory()
     with StopButton() as stop:
         device = next(model.parameters()).device
         model.to(memory_format=torch.channels_last)

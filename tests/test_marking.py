@@ -100,6 +100,19 @@ EAT = "eaten = []\n\ndef double(number):\n    while True:\n        eaten.append(
 # What is global stays in a kernel, but not in the new one that marks the next exercise.
 EATEN = answered(EAT)
 EATEN.cells[3].source = "def triple(number):\n    return 0 if eaten else 3 * number"
+# Stands still without memory, as a kernel does when another of its threads meets the limit.
+HOLD = """\
+eaten = []
+
+def double(number):
+    try:
+        while True:
+            eaten.append(bytearray(10_000_000))
+    except MemoryError:
+        eaten.pop()  # some is left to tell of the interruption
+        while True:
+            pass
+"""
 # Of the processes that mark: the kernel is the child of a worker, which is the child of a process for all workers.
 DO_TO_PARENT = "import os, psutil, signal\nworker = psutil.Process(os.getppid())\n{}\n\n" + DOUBLE
 TEXT = nbformat.writes(assignment())
@@ -109,6 +122,7 @@ SUBMISSIONS = {  # student: (what is handed in, points)
     "deletes": (without_a_check(), 3),
     "eats": (EATEN, 3),
     "hangs": (answered(HANG), 3),
+    "holds": (answered(HOLD), 3),
     "kills": (answered("import os\n\ndef double(number):\n    os._exit(1)"), 3),
     "raises": (answered(PRINT.replace("return", "raise SystemExit  #")), 3),
     "suspends": (answered(DO_TO_PARENT.format("worker.suspend()")), 5),
@@ -140,6 +154,7 @@ REMARKS = {
     # Where Python cannot say it, because another thread met the limit, the kernel ends.
     "eats": ("check_double asked for more memory than the limit", "check_double ended the kernel"),
     "hangs": "check_double took longer than the time limit",
+    "holds": "check_double asked for more memory than the limit",
     "kills": "check_double ended the kernel",
     "raises": "check_double printed a lot",
     "writes": "check_double printed a lot",
