@@ -276,8 +276,8 @@ def fit(
     Stopping the kernel (the square button, or Ctrl-C) ends the training early: the model keeps what it has learned,
     and is measured. Such a model is not finished, so `save_checkpoint` and `record_result` refuse it.
 
-    From the first training on, this process keeps the memory that it frees (`keep_freed_memory`), which can make a step
-    a third shorter.
+    From the first training on, this process keeps the memory that it frees (`keep_freed_memory`), so that it need not
+    ask the system for it anew in each step.
 
     Parameters
     ----------
