@@ -9,7 +9,7 @@ BIN := .venv/bin
 OLDEST := runs/oldest
 # The tests of what a class needs beside the lessons. Those of the JupyterHub skip themselves under FAST=1.
 CLASS := tests/test_site.py tests/test_demo.py tests/test_voila.py tests/test_marking.py tests/test_grading.py \
-	tests/test_tuning_postgres.py notebooks/solutions notebooks/impossible/solutions
+	tests/test_tuning_postgres.py tests/test_blank_exercises.py notebooks/solutions notebooks/impossible/solutions
 IN_A_BROWSER := tests/test_browser.py tests/test_site.py tests/test_demo.py tests/test_voila.py
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
@@ -20,7 +20,7 @@ help:
 	@echo "make run         set up, then execute all lessons with full training (FAST=1: on little data)"
 	@echo "make test        set up, then run the tests, with every lesson executed under FAST=1"
 	@echo "make lab         set up, then open JupyterLab on the start page"
-	@echo "make test-class  the other tests, of what a class needs: the solutions executed under FAST=1, marking, PostgreSQL,"
+	@echo "make test-class  the other tests, of what a class needs: exercises and solutions executed, marking, PostgreSQL,"
 	@echo "                 Voila, the site, the demo, and a class at a real JupyterHub (root on Linux; needs npm)"
 	@echo "make lint        check the style of code and notebooks, as make test does of what is committed"
 	@echo "make test-full   every test, with every notebook executed with full training"

@@ -51,7 +51,7 @@ SEED = 0
 # FAST=1 makes every split a small stratified subset, and a longer training of `fit` two epochs of at most 2,000 images.
 # It exists so that all lessons can be executed in minutes, to see that they run.
 FAST = switched_on("FAST")
-FAST_SIZES = {"train": 4_000, "validation": 1_000, "test": 1_000}
+FAST_SIZES = {"train": 4_000, "validation": 500, "test": 500}
 FAST_EPOCHS = 2
 FAST_IMAGES = 2_000
 

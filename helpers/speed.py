@@ -101,36 +101,30 @@ def make_steps(
     return train_images
 
 
-def steps_per_second(seconds: float | None = None) -> dict[str, float]:
+def steps_per_second() -> dict[str, float]:
     """Measure how many training steps a second each network of the series makes on this machine.
 
     A step is that of `fit`, with the batch size, the precision and the optimizer of its lesson. The images
     are made up at random: for the time that a step takes it does not matter what they show.
 
-    Parameters
-    ----------
-    seconds : float, optional
-        How long each network is timed. By default 3, and 0.2 under FAST=1.
-
     Returns
     -------
     dict
-        Steps a second by name of the network.
+        Steps a second by name of the network, each timed for about 3 seconds; under FAST=1 for a moment.
     """
-    if seconds is None:
-        seconds = 0.2 if config.FAST else 3.0
+    seconds, rounds = (0.2, 1) if config.FAST else (3.0, ROUNDS)
     keep_freed_memory()
     recipes = [recipe for recipe in RECIPES.values() if recipe.lesson != FASTEST]
     trials, tries = {}, {}
-    with tqdm(total=(ROUNDS + 1) * len(recipes), unit="trial", disable=not config.SHOW_PROGRESS_BARS) as progress:
+    with tqdm(total=(rounds + 1) * len(recipes), unit="trial", disable=not config.SHOW_PROGRESS_BARS) as progress:
         for recipe in recipes:
             trials[recipe.network] = make_trial(recipe, get_device())
             trials[recipe.network]()  # to warm up
             progress.update()
         # In turn, and the median of all, so that a moment in which something else is at work spoils no network.
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for name, trial in trials.items():
-                ends = time.perf_counter() + seconds / ROUNDS
+                ends = time.perf_counter() + seconds / rounds
                 tries.setdefault(name, []).append(trial())
                 while time.perf_counter() < ends:
                     tries[name].append(trial())

@@ -7,7 +7,6 @@ import secrets
 import shutil
 import time
 from urllib.parse import quote
-from urllib.request import Request, urlopen
 
 import nbformat
 import numpy as np
@@ -56,22 +55,6 @@ def browser():
         yield shared
 
 
-@pytest.fixture
-def page(browser, request):
-    """Give an empty page; afterwards end the kernels that JupyterLab started for it.
-
-    A test that is tried once more would otherwise find its notebook with the old kernel, which goes on counting.
-    """
-    with new_page(browser) as fresh:
-        yield fresh
-    if "server" in request.fixturenames:
-        address = request.getfixturevalue("server")
-        with urlopen(address("/api/sessions")) as answer:
-            sessions = json.load(answer)
-        for session in sessions:
-            urlopen(Request(address(f"/api/sessions/{session['id']}"), method="DELETE")).close()
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """Copy all pages of the project, each in its place, since JupyterLab saves what it opens."""
@@ -95,16 +78,10 @@ def server(project, tmp_path_factory):
     address, token = f"http://127.0.0.1:{(port := free_port())}", secrets.token_hex(16)
     command = ["jupyterlab", *jupyterlab_in("Makefile"), "--no-browser", "--allow-root"]
     command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
-    # Only for the test of many notebooks: it lets the page's own commands open the next one.
+    # It lets the page's own commands open the next notebook.
     command += ["--LabApp.expose_app_in_browser=True"]
     with running(command, f"{address}/api/status?token={token}", tmp_path_factory.mktemp("lab"), project):
         yield lambda place: f"{address}{quote(place)}?reset&token={token}"
-
-
-@pytest.fixture(scope="module")
-def lab(browser, server):
-    """Make the function that gives the address of a page in JupyterLab. Without a browser the test is skipped."""
-    return lambda place: server(f"/lab{place}")
 
 
 def links(path):
@@ -144,9 +121,9 @@ def prompts(page):
     return [text.strip() for text in page.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()]
 
 
-def test_a_widget_answers_in_jupyterlab(lab, page, capsys):
-    page.goto(lab("/tree/notebooks/02_mlp_baseline.ipynb"))
-    page.get_by_text(READY).wait_for()
+def test_a_widget_answers_in_jupyterlab(desk, project, capsys):
+    page = desk
+    open_notebook(page, project, "notebooks/02_mlp_baseline.ipynb")
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     some = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].some(item => item.textContent.includes('*'))"
@@ -175,12 +152,12 @@ def press_until(page, key, there, most):
     pytest.fail(f"{most} times {key} did not lead to: {there}")
 
 
-def test_images_are_labelled_by_keyboard_alone_and_the_result_is_kept(lab, page):
+def test_images_are_labelled_by_keyboard_alone_and_the_result_is_kept(desk, project):
     """Run lesson 01 down to its widget, then touch nothing but the keyboard: until the score stands in its file."""
+    page = desk
     field, place = page.get_by_placeholder("0 to 9"), page.locator(".widget-html b")
     (config.ROOT / "runs" / RUN_NAME / "your_labels.json").unlink(missing_ok=True)  # of an attempt that failed
-    page.goto(lab("/tree/notebooks/01_data_exploration.ipynb"))
-    page.get_by_text(READY).wait_for()
+    open_notebook(page, project, "notebooks/01_data_exploration.ipynb")
     page.locator(".jp-Notebook .jp-Cell").first.click()
     page.keyboard.press("Escape")
     asked = "document.querySelector('.jp-Notebook .jp-mod-active')?.textContent.includes('label_images(')"
@@ -243,18 +220,18 @@ def open_notebook(page, project, path):
 
 def close_all(page):
     """Close all notebooks of the page and end their kernels."""
-    run(page, "docmanager:save")  # a kernel adds its version to the metadata; closing would ask what to do
+    run(page, "docmanager:save-all")  # a kernel adds its version to the metadata; closing would ask what to do
     run(page, "application:close-all")
     page.evaluate("async () => { await window.jupyterapp.serviceManager.sessions.shutdownAll(); }")
     page.problems.clear()
 
 
 @pytest.fixture(scope="module")
-def open_lab(browser, lab):
-    """Give a page with JupyterLab, whose start takes long, in a window of half a usual screen: it must be enough."""
+def open_lab(browser, server):
+    """Give the page with JupyterLab that all tests share; it is half as wide as a usual screen: that must be enough."""
     with new_page(browser) as shared:
         shared.set_viewport_size({"width": 900, "height": 1000})
-        shared.goto(lab(""))
+        shared.goto(server("/lab"))
         shared.locator("#jp-main-dock-panel").wait_for()
         yield shared
 
@@ -280,20 +257,19 @@ def test_notebooks_open_without_an_error(open_lab, project):
     assert {path: problems for path, problems in found.items() if problems} == {}
 
 
-def test_the_link_to_the_readme_on_the_start_page_opens_it(lab, page):
-    page.goto(lab("/tree/notebooks/00_start_here.ipynb"))
-    page.get_by_text(READY).wait_for()
-    page.get_by_role("link", name="README").click()
-    page.get_by_role("tab", name="README.md").wait_for()
-    assert trouble(page) == []
+def test_the_link_to_the_readme_on_the_start_page_opens_it(desk, project):
+    open_notebook(desk, project, "notebooks/00_start_here.ipynb")
+    desk.get_by_role("link", name="README").click()
+    desk.get_by_role("tab", name="README.md").wait_for()
+    assert trouble(desk) == []
 
 
-def test_answers_and_checks_are_closed_and_open_by_click_and_by_keyboard(lab, page):
+def test_answers_and_checks_are_closed_and_open_by_click_and_by_keyboard(desk, project):
     cells = nbformat.read(config.NOTEBOOKS_DIR / "00_tensors_in_ten_minutes.ipynb", as_version=4).cells
     hidden = [cell for cell in cells if cell.metadata.get("jupyter", {}).get("source_hidden")]
     sentences = [cell.source.split("\n")[2].split(".")[0] for cell in hidden if cell.source.startswith("Answer\n")]
-    page.goto(lab("/tree/notebooks/00_tensors_in_ten_minutes.ipynb"))
-    page.get_by_text(READY).wait_for()
+    page = desk
+    open_notebook(page, project, "notebooks/00_tensors_in_ten_minutes.ipynb")
     closed = page.locator(".jp-Cell .jp-InputPlaceholder")
     assert closed.first.inner_text().strip().startswith("Answer")
     first, second = (page.locator(".jp-RenderedMarkdown p", has_text=text) for text in sentences[:2])
@@ -311,7 +287,8 @@ def test_answers_and_checks_are_closed_and_open_by_click_and_by_keyboard(lab, pa
     second.wait_for()
 
 
-def test_a_training_is_replayed_at_once_when_one_word_is_changed(lab, page, project, capsys):
+def test_a_training_is_replayed_at_once_when_one_word_is_changed(desk, project, capsys):
+    page = desk
     lesson, training = cell_of("fashion_net")
     cells = sources(lesson)
     needed = [cells[0], next(cell for cell in cells if cell.startswith("class FashionNet")), training]
@@ -319,11 +296,8 @@ def test_a_training_is_replayed_at_once_when_one_word_is_changed(lab, page, proj
     # The server's kernels are short runs, which always train.
     notebook.cells = [nbformat.v4.new_code_cell(source) for source in ["%env FAST=0", *needed]]
     nbformat.write(notebook, project / "notebooks" / "replay.ipynb")
-    page.goto(lab("/tree/notebooks/replay.ipynb"))
-    page.get_by_text(READY).wait_for()
+    open_notebook(page, project, "notebooks/replay.ipynb")
     shown = page.locator(".jp-Notebook .jp-CodeCell")
-    # While JupyterLab still draws the cells a click may be lost, and with it the keys that follow.
-    shown.nth(len(notebook.cells) - 1).wait_for()
     shown.first.locator(".cm-content").click()
     page.locator(".jp-Notebook.jp-mod-editMode").wait_for()
     for number in range(3):

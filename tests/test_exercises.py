@@ -1,12 +1,10 @@
-"""The exercises: made of the solutions by nbgrader, without a solution in them, and blank until they are answered."""
+"""The exercises: made of the solutions by nbgrader, without a solution in them."""
 
 import re
 
 import nbformat
 import pytest
 from committed import CHANGED
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from build_tools import exercises, series
 from helpers import config
@@ -100,18 +98,3 @@ def test_the_committed_solutions_were_run_and_belong_to_their_code(path):
     assert notebook.metadata["series"] == {"code_sha256": series.code_hash(notebook), "fast": False}, "make exercises"
     for cell in checks(notebook).values():
         assert cell.outputs[0].text.startswith("✓ ")
-
-
-@each_of_all
-def test_a_blank_exercise_fails_in_its_checks_alone(path, monkeypatch, capsys):
-    notebook = read(exercises.student_path(path))
-    monkeypatch.chdir(exercises.student_path(path).parent)
-    # In this process, which has imported PyTorch already.
-    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
-    failed = {}
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and not (done := shell.run_cell(cell.source)).success:
-            failed[cell.metadata.get("nbgrader", {}).get("grade_id", cell.source)] = str(done.error_in_exec)
-    assert list(failed) == list(checks(notebook))
-    assert all("is still empty" in message for message in failed.values()), failed
-    assert capsys.readouterr().err == ""

@@ -60,7 +60,7 @@ def root(tmp_path_factory):
     for number, fault in [*enumerate(FAULTS), ("unmodified", None)]:
         copy = root / str(number)
         for folder in ("helpers", "build_tools", "tests"):
-            shutil.copytree(PROJECT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(PROJECT / folder, copy / folder)  # with its bytecode: only the fault is compiled anew
         for file in ("pyproject.toml", "conftest.py"):
             shutil.copy(PROJECT / file, copy)
         if fault:

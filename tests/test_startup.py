@@ -38,6 +38,12 @@ def test_a_command_has_the_settings(isolated):
     assert as_read(python(*isolated, "-c", TOLD).stdout) == SETTINGS
 
 
+def test_garbage_is_looked_for_less_often_from_the_start():
+    ask = ["-c", "import gc; print(gc.get_threshold()[0])"]
+    assert int(python(*ask).stdout) == 10_000
+    assert int(python("-S", *ask).stdout) < 10_000, "Python itself looks as seldom by now: the line can go."
+
+
 def test_a_script_of_another_folder_and_what_it_starts_have_the_settings(tmp_path):
     (tmp_path / "inner.py").write_text(TOLD)
     script = tmp_path / "a script.py"

@@ -170,7 +170,7 @@ def draw_plain_picture():
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_an_answer_costs_little_more_than_a_plain_picture(widget, name):
-    """Measure the slower of two settings on one thread, each in turn with a plain picture, the fastest of each.
+    """Measure the slower of two settings on one thread, in turn with a plain picture, the fastest of each.
 
     The ratio, since a machine with other work may be three times as slow in everything.
     """
@@ -182,9 +182,9 @@ def test_an_answer_costs_little_more_than_a_plain_picture(widget, name):
         description, value, _ = CONTROLS[name][0]
         answers, plain = {value: [], controls[description].value: []}, []
         for _ in range(4):
+            plain.append(seconds_of(draw_plain_picture))
             for setting, seconds in answers.items():
                 seconds.append(seconds_of(lambda setting=setting: setattr(controls[description], "value", setting)))
-                plain.append(seconds_of(draw_plain_picture))
     finally:
         torch.set_num_threads(threads)
     slower = max(min(seconds) for seconds in answers.values())
