@@ -98,7 +98,7 @@ def test_fast_takes_a_small_stratified_subset_and_says_so(numbered, monkeypatch,
     monkeypatch.setattr(config, "FAST", True)
     train, validation = data.load_split("train"), data.load_split("validation")
     assert torch.bincount(train.tensors[1]).tolist() == [400] * 10
-    assert torch.bincount(validation.tensors[1]).tolist() == [100] * 10
+    assert torch.bincount(validation.tensors[1]).tolist() == [50] * 10
     assert set(read_numbers(validation).tolist()) < whole
     assert not set(read_numbers(train).tolist()) & whole
     assert torch.equal(train.tensors[1], read_numbers(train) % 10)
