@@ -80,9 +80,10 @@ lint: setup .venv/.ready-test
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 
-# Where Python may not write its bytecode, each kernel of the tests would compile helpers and tests anew.
+# Where Python may not write its bytecode, each kernel of the tests would compile helpers and tests anew. Three processes
+# keep two cores busy, also while one of them waits for a browser or for a kernel that starts.
 test: setup .venv/.ready-test
-	FAST=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(CLASS:%=--ignore=%)
+	FAST=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(CLASS:%=--ignore=%)
 
 test-class: setup .venv/.ready-test
 	FAST=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(CLASS)

@@ -42,7 +42,7 @@ def pytest_ignore_collect(collection_path):
 def pytest_collection_modifyitems(items):
     """Execute the last lesson first: each must run alone, whatever ran before it.
 
-    The notebooks come before all other tests, which are short, so that two processes end at about the same time.
+    The notebooks come before all other tests, which are short, so that all processes end at about the same time.
     """
     notebooks = sorted({item.path for item in items if item.path.suffix == ".ipynb"}, reverse=True)
     items.sort(key=lambda item: notebooks.index(item.path) if item.path in notebooks else len(notebooks))
