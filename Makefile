@@ -10,6 +10,8 @@ OLDEST := runs/oldest
 # The tests of what a class needs beside the lessons. Those of the JupyterHub skip themselves under FAST=1.
 CLASS := tests/test_site.py tests/test_demo.py tests/test_voila.py tests/test_marking.py tests/test_grading.py \
 	tests/test_tuning_postgres.py tests/test_blank_exercises.py notebooks/solutions notebooks/impossible/solutions
+# And of what measures the series: benchmarks, audit and mutants.
+MEASURING := tests/test_audit.py tests/test_benchmarks.py tests/test_mutants.py tests/test_peers.py tests/test_search.py
 IN_A_BROWSER := tests/test_browser.py tests/test_site.py tests/test_demo.py tests/test_voila.py
 DATA := data/FashionMNIST/raw/t10k-labels-idx1-ubyte
 
@@ -21,7 +23,8 @@ help:
 	@echo "make test        set up, then run the tests, with every lesson executed under FAST=1"
 	@echo "make lab         set up, then open JupyterLab on the start page"
 	@echo "make test-class  the other tests, of what a class needs: exercises and solutions executed, marking, PostgreSQL,"
-	@echo "                 Voila, the site, the demo, and a class at a real JupyterHub (root on Linux; needs npm)"
+	@echo "                 Voila, the site, the demo, a class at a real JupyterHub (root on Linux; needs npm); and of what"
+	@echo "                 measures the series"
 	@echo "make lint        check the style of code and notebooks, as make test does of what is committed"
 	@echo "make test-full   every test, with every notebook executed with full training"
 	@echo "make test-oldest every test but those in a browser, with the oldest packages that requirements.txt allows"
@@ -83,10 +86,12 @@ lint: setup .venv/.ready-test
 # Where Python may not write its bytecode, each kernel of the tests would compile helpers and tests anew. Three processes
 # keep two cores busy, also while one of them waits for a browser or for a kernel that starts.
 test: setup .venv/.ready-test
-	FAST=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(CLASS:%=--ignore=%)
+	FAST=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+		$(CLASS:%=--ignore=%) $(MEASURING:%=--ignore=%)
 
 test-class: setup .venv/.ready-test
-	FAST=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(CLASS)
+	FAST=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+		$(CLASS) $(MEASURING)
 	FAST=0 $(BIN)/python -m pytest tests/test_hub.py
 
 test-full: setup .venv/.ready-test
