@@ -15,7 +15,7 @@ from statistics import median
 from jupyter_client.manager import start_new_kernel
 from tqdm.auto import tqdm
 
-from benchmarks.record import entries_with, measure_once
+from benchmarks.record import entries_with, measure_once, processor_name
 from helpers.config import ROOT
 from helpers.machine import markdown_table
 from startup.openmp_settings import SETTINGS
@@ -121,47 +121,60 @@ def measure_beside(number: int, seconds: float = SECONDS, rounds: int = ROUNDS) 
 
 
 def measure() -> None:
-    """Measure what is missing."""
+    """Measure what is missing of this machine's processor."""
     for number in BUSY:
         rounds = ROUNDS if number else IDLE_ROUNDS
-        measure_once("busy", {"busy_programs": number}, partial(measure_beside, number, rounds=rounds))
+        key = {"processor": processor_name(), "busy_programs": number}
+        measure_once("busy", key, partial(measure_beside, number, rounds=rounds))
 
 
-def beside(number: int, way: str, name: str) -> float:
+def processors() -> list[str]:
+    """Return the names of the processors that were measured both idle and beside one busy program."""
+    measured = [{entry["processor"] for entry in entries_with("busy", busy_programs=number)} for number in (0, 1)]
+    return sorted(set.intersection(*measured))
+
+
+def beside(processor: str, number: int, way: str, name: str) -> float:
     """Return the recorded median milliseconds of a step."""
-    [entry] = entries_with("busy", busy_programs=number)
+    [entry] = entries_with("busy", processor=processor, busy_programs=number)
     return median(entry["milliseconds"][way][name])
 
 
-def idle_cost(name: str) -> float:
+def idle_cost(processor: str, name: str) -> float:
     """Return how many times as long an idle step takes with the setting as before, the median of the rounds."""
-    [entry] = entries_with("busy", busy_programs=0)
+    [entry] = entries_with("busy", processor=processor, busy_programs=0)
     found = entry["milliseconds"]
     return median(a / b for a, b in zip(found[WITH_SETTING][name], found[AS_IT_WAS][name], strict=True))
 
 
 def busy_table() -> str:
-    """Return the recorded steps as a table in Markdown, and below it what one busy program and the setting cost."""
-    numbers = sorted(entry["busy_programs"] for entry in entries_with("busy"))
-    rows = [
-        [number or "none", way, *(f"{beside(number, way, name):.1f}" for name in NETWORKS)]
-        for number in numbers
-        for way in WAYS
-    ]
-    text = markdown_table(["busy programs", "threads wait", *(f"{name} (ms)" for name in NETWORKS)], rows)
-    if {0, 1} <= set(numbers):
-        idle = [idle_cost(name) for name in NETWORKS]
-        text += (
-            f"\n\nWith nothing else at work, a step takes {min(idle):.2f} to {max(idle):.2f} times as long with the "
-            f"setting and kept memory as before. {one_busy_program()}"
-        )
-    return text
+    """Return a table in Markdown of each processor's steps, and below it what one busy program and the setting cost."""
+    parts = []
+    for processor in processors():
+        rows = [
+            [number or "none", way, *(f"{beside(processor, number, way, name):.1f}" for name in NETWORKS)]
+            for number in sorted(entry["busy_programs"] for entry in entries_with("busy", processor=processor))
+            for way in WAYS
+        ]
+        idle = [idle_cost(processor, name) for name in NETWORKS]
+        parts += [
+            f"On {processor}:",
+            markdown_table(["busy programs", "threads wait", *(f"{name} (ms)" for name in NETWORKS)], rows),
+            f"With nothing else at work, a step takes {min(idle):.2f} to {max(idle):.2f} times as long with the "
+            f"setting and kept memory as before. {one_busy_program([processor])}",
+        ]
+    return "\n\n".join(parts)
 
 
-def one_busy_program() -> str:
-    """Return in a sentence what one busy program costs, with the setting and without it."""
+def one_busy_program(measured: list[str] | None = None) -> str:
+    """Return in a sentence what one busy program costs on some processors, or on all, with the setting and without."""
     times = {
-        way: [beside(1, way, name) / beside(0, way, name) for name in NETWORKS] for way in (WITH_SETTING, AS_IT_WAS)
+        way: [
+            beside(processor, 1, way, name) / beside(processor, 0, way, name)
+            for processor in measured or processors()
+            for name in NETWORKS
+        ]
+        for way in (WITH_SETTING, AS_IT_WAS)
     }
     said = {way: f"{min(found):.1f} to {max(found):.1f} times" for way, found in times.items()}
     return (
