@@ -21,7 +21,7 @@ from helpers import config
 from helpers.files import write_json
 
 # bfloat16 must be clearly faster, so that noise does not change the choice from run to run.
-NEEDED_SPEEDUP = 1.2
+NEEDED_SPEEDUP = 1.1
 TRIAL_STEPS = 8
 TRIAL_SECONDS = 0.5  # at least; the system counts the processor's time in hundredths of a second
 # Other programs that take more than this share of one of the cores that a training needs may decide a trial.
@@ -235,7 +235,7 @@ def choose_precision(model: nn.Module, batch_size: int, device: torch.device) ->
     Returns
     -------
     torch.dtype
-        torch.bfloat16 if that is clearly at least 1.2 times as fast, else torch.float32.
+        torch.bfloat16 if that is clearly at least 1.1 times as fast, else torch.float32.
     """
     has_convolution = any(isinstance(layer, nn.Conv2d) for layer in model.modules())
     if not has_convolution or not may_be_faster_in_bfloat16(device):
@@ -257,8 +257,8 @@ def choose_precision(model: nn.Module, batch_size: int, device: torch.device) ->
     chosen = _CHOSEN[path, key]
     if chosen is None:
         print(
-            "Whether bfloat16 is faster here could not be measured, most likely because other programs are using the "
-            "processor. Until the kernel is restarted, this network trains in float32."
+            "Whether bfloat16 is clearly faster here could not be told: other programs are using the processor, or it "
+            "makes little difference. Until the kernel is restarted, this network trains in float32."
         )
         return torch.float32
     return getattr(torch, chosen)

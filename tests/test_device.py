@@ -52,7 +52,7 @@ def kept(home):
     return list(json.loads(path.read_text()).values()) if path.exists() else []
 
 
-@pytest.mark.parametrize(("ratio", "chosen"), [(1.5, torch.bfloat16), (1.19, torch.float32), (0.1, torch.float32)])
+@pytest.mark.parametrize(("ratio", "chosen"), [(1.5, torch.bfloat16), (1.09, torch.float32), (0.1, torch.float32)])
 def test_precision_is_measured_once_and_kept(home, monkeypatch, idle, ratio, chosen):
     measured = []
     monkeypatch.setattr(device, "measure_speedups", lambda *arguments: measured.append(1) or [ratio] * 8)
@@ -113,6 +113,11 @@ def test_one_busy_moment_in_a_trial_decides_nothing(home, idle, steps):
         # The format that is slower in truth has the luck of two quick steps, as if the other met a busy moment.
         steps(lambda number, dtype, slow=slow: 0.01 if number in (6, 7) else 2.0 if dtype == slow else 1.0)
         assert device.try_out(SMALL, 4, CPU) == str(chosen)[6:]
+
+
+def test_a_gain_of_a_fifth_is_decided_though_its_rounds_scatter():
+    # SimpleCNN's quartiles on an idle AMD EPYC of the fifth generation; each fresh trial has to come out the same.
+    assert device.decide([1.13, 1.19, 1.23, 1.29, 1.53]) == "bfloat16"
 
 
 def test_rounds_that_do_not_agree_stay_in_float32_for_this_process_and_are_not_kept(home, idle, steps, capsys):
