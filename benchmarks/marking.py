@@ -14,7 +14,6 @@ import nbformat
 from nbformat.v4 import new_code_cell
 
 from benchmarks.record import entries_with, measure_once, start
-from build_tools.exercises import SOLUTIONS, write_source
 from helpers import config
 from helpers.machine import markdown_table
 
@@ -54,7 +53,7 @@ def student_name(place: int) -> str:
 
 def submission(place: int, awkward: str | None) -> nbformat.NotebookNode:
     """Return the right solution in the words of a student, or with an answer that misbehaves."""
-    notebook = nbformat.read(SOLUTIONS / f"{LESSON}.ipynb", as_version=4)
+    notebook = nbformat.read(config.NOTEBOOKS_DIR / "solutions" / f"{LESSON}.ipynb", as_version=4)
     for cell in notebook.cells:
         marks = cell.metadata.get("nbgrader", {})
         if marks.get("solution") and cell.cell_type == "code":
@@ -68,6 +67,8 @@ def submission(place: int, awkward: str | None) -> nbformat.NotebookNode:
 
 def make_class(number: int) -> None:
     """Write a new course with its gradebook and so many submissions."""
+    from build_tools.exercises import write_source  # needs nbgrader, which writing the tables does not
+
     shutil.rmtree(COURSE, ignore_errors=True)
     write_source([LESSON], COURSE / "source" / ASSIGNMENT)
     (COURSE / "nbgrader_config.py").write_text(CONFIGURATION)

@@ -27,7 +27,7 @@ from PIL import Image
 
 from helpers import config
 from helpers.alt_text import describe_figure
-from helpers.device import describe_processor, describe_seconds, get_device
+from helpers.device import describe_processor, describe_seconds, get_device, processor
 from helpers.experiments import recorded_experiments
 from helpers.fetch import DataError, fetch
 from helpers.files import write_json
@@ -231,8 +231,8 @@ def recorded_elsewhere(times: dict) -> str:
     recorded = json.loads(RUN_TIMES.read_text())
     return ", ".join(
         f"{name} {times[name]} instead of {recorded[name]}"
-        for name in ("processor", "device", "python", "torch")
-        if times[name] != recorded[name]
+        for name in ("processor", "processor_mark", "device", "python", "torch")
+        if times[name] != recorded.get(name, times[name])  # an older recording has no mark
     )
 
 
@@ -296,6 +296,7 @@ def run(only: list[str] | None = None, record: bool = False) -> dict[str, Execut
     times = {
         "date": datetime.date.today().isoformat(),
         "processor": describe_processor(),
+        "processor_mark": processor(),
         "device": get_device().type,
         "python": platform.python_version(),
         "torch": str(torch.__version__),

@@ -121,6 +121,9 @@ def test_one_lesson_is_recorded_anew_and_the_others_stay(lessons, tmp_path):
     series.RUN_TIMES.write_text(json.dumps(times | {"processor": "64 cores"}))
     with pytest.raises(SystemExit, match=r"another machine: processor .* instead of 64 cores"):
         series.publish(["01_first"])
+    series.RUN_TIMES.write_text(json.dumps(times | {"processor_mark": "a newer one"}))
+    with pytest.raises(SystemExit, match=r"another machine: processor_mark .* instead of a newer one"):
+        series.publish(["01_first"])
 
 
 def test_a_lesson_that_runs_again_sees_no_score_of_a_later_lesson_and_deletes_none(lessons, tmp_path):
