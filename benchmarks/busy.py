@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from benchmarks.record import entries_with, measure_once, processor_name
 from helpers.config import ROOT
+from helpers.device import get_device, may_be_faster_in_bfloat16
 from helpers.machine import markdown_table
 from startup.openmp_settings import SETTINGS
 
@@ -43,7 +44,7 @@ from benchmarks.speed import BATCH_SIZES, make_step
 from helpers import models
 steps = {{
     name: [
-        make_step(getattr(models, name)(), BATCH_SIZES[name], torch.float32, torch.channels_last)
+        make_step(getattr(models, name)(), BATCH_SIZES[name], torch.{dtype}, torch.channels_last)
         for _ in range({copies})
     ]
     for name in {networks}
@@ -87,13 +88,14 @@ def execute(client, code: str) -> str:
 
 
 @contextmanager
-def kernel(way: str):
+def kernel(way: str, dtype: str):
     """Start a kernel of this environment, as JupyterLab does, for a user whose threads wait in one of the ways."""
     decided = {*SETTINGS, "OMP_WAIT_POLICY", "KMP_LIBRARY"}
     started_by = {name: value for name, value in os.environ.items() if name not in decided} | WAYS[way]
     manager, client = start_new_kernel(kernel_name="python3", env=started_by, cwd=str(ROOT), startup_timeout=120)
     try:
-        execute(client, (KEEP_MEMORY if way != AS_IT_WAS else "") + BUILD.format(networks=NETWORKS, copies=COPIES))
+        build = BUILD.format(networks=NETWORKS, copies=COPIES, dtype=dtype)
+        execute(client, (KEEP_MEMORY if way != AS_IT_WAS else "") + build)
         yield client
     finally:
         client.stop_channels()
@@ -106,18 +108,20 @@ def measure_beside(number: int, seconds: float = SECONDS, rounds: int = ROUNDS) 
     Returns
     -------
     dict
-        "milliseconds": by way of waiting and network, the median of each round; "setting".
+        "milliseconds": by way of waiting and network, the median of each round; "dtype": the number format that `fit`
+        takes for these networks where it may; "setting".
     """
+    dtype = "bfloat16" if may_be_faster_in_bfloat16(get_device()) else "float32"
     measured = {way: {name: [] for name in NETWORKS} for way in WAYS}
     for _ in tqdm(range(rounds), desc=f"beside {number} busy programs"):
         with ExitStack() as opened:
-            clients = {way: opened.enter_context(kernel(way)) for way in WAYS}
+            clients = {way: opened.enter_context(kernel(way, dtype)) for way in WAYS}
             opened.enter_context(busy_programs(number))
             for name in NETWORKS:
                 for way, client in clients.items():
                     milliseconds = json.loads(execute(client, MEASURE.format(name=name, seconds=seconds)))
                     measured[way][name].append(round(milliseconds, 2))
-    return {"milliseconds": measured, "setting": SETTINGS}
+    return {"milliseconds": measured, "dtype": dtype, "setting": SETTINGS}
 
 
 def measure() -> None:
@@ -132,6 +136,12 @@ def processors() -> list[str]:
     """Return the names of the processors that were measured both idle and beside one busy program."""
     measured = [{entry["processor"] for entry in entries_with("busy", busy_programs=number)} for number in (0, 1)]
     return sorted(set.intersection(*measured))
+
+
+def dtype_on(processor: str) -> str:
+    """Return the number format of the steps that were measured on a processor."""
+    [dtype] = {entry["dtype"] for entry in entries_with("busy", processor=processor)}
+    return dtype
 
 
 def beside(processor: str, number: int, way: str, name: str) -> float:
@@ -158,7 +168,7 @@ def busy_table() -> str:
         ]
         idle = [idle_cost(processor, name) for name in NETWORKS]
         parts += [
-            f"On {processor}:",
+            f"On {processor}, in {dtype_on(processor)}:",
             markdown_table(["busy programs", "threads wait", *(f"{name} (ms)" for name in NETWORKS)], rows),
             f"With nothing else at work, a step takes {min(idle):.2f} to {max(idle):.2f} times as long with the "
             f"setting and kept memory as before. {one_busy_program([processor])}",

@@ -23,11 +23,13 @@ RESULTS = config.ROOT / "benchmarks" / "results"
 
 
 def processor_name() -> str:
-    """Return the processor's name as the system tells it, with the GPU's if there is one."""
+    """Return the processor's name, where Linux tells them its family and model, and the GPU's name if there is one."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
+        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+        told = {key.strip(): value.strip() for key, value in (line.split(":", 1) for line in first.splitlines())}
+        # A virtual machine may call all generations "AMD EPYC".
+        name = "{model name} (family {cpu family}, model {model})".format_map(told)
+    except (OSError, ValueError, KeyError):
         name = platform.processor() or platform.machine()
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{name}, {torch.backends.cpu.get_cpu_capability()}{gpu}"

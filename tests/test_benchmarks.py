@@ -263,36 +263,44 @@ def test_the_ladder_that_the_lesson_shows_is_complete():
 
 
 def test_a_busy_machine_is_measured_in_kernels_that_wait_as_the_table_says(monkeypatch):
-    # Each "step" tells how OpenMP was told to wait in its kernel, and the half whether freed memory is kept there.
+    # Each "step" tells how OpenMP was told to wait in its kernel, the half whether freed memory is kept there, and the
+    # million whether it is in bfloat16.
     monkeypatch.setattr(busy, "NETWORKS", ["MLP"])
     build = """
 import json, os, time
 from statistics import median
 said = float(os.environ.get("GOMP_SPINCOUNT", -1)) + ("keep_freed_memory" in globals()) / 2
+said += 1e6 * ("{dtype}" == "bfloat16")
 steps = {{name: [lambda number: said] * {copies} for name in {networks}}}
 """
     monkeypatch.setattr(busy, "BUILD", build)
+    monkeypatch.setattr(busy, "may_be_faster_in_bfloat16", lambda device: False)
     found = busy.measure_beside(1, seconds=0, rounds=1)
     waits = {busy.AS_IT_WAS: 300_000, busy.WITH_SETTING: float(SETTINGS["GOMP_SPINCOUNT"]) + 0.5, busy.PASSIVE: -0.5}
     assert found["milliseconds"] == {way: {"MLP": [value]} for way, value in waits.items()}
+    monkeypatch.setattr(busy, "may_be_faster_in_bfloat16", lambda device: True)
+    in_bfloat16 = busy.measure_beside(0, seconds=0, rounds=1)
+    assert (found["dtype"], in_bfloat16["dtype"]) == ("float32", "bfloat16")
+    assert in_bfloat16["milliseconds"] == {way: {"MLP": [value + 1e6]} for way, value in waits.items()}
     monkeypatch.setattr(busy, "BUILD", "1 / 0  # {networks}")
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         busy.measure_beside(0)
 
 
 def test_the_table_of_a_busy_machine_compares_each_processor_with_itself_idle(results):
-    def entry(number, processor="quick", **milliseconds):
+    def entry(number, processor="quick", dtype="bfloat16", **milliseconds):
         ways = zip(busy.WAYS, milliseconds.values(), strict=True)
         measured = {way: dict.fromkeys(busy.NETWORKS, ms) for way, ms in ways}
-        return {"processor": processor, "busy_programs": number, "milliseconds": measured}
+        return {"processor": processor, "busy_programs": number, "milliseconds": measured, "dtype": dtype}
 
     idle = entry(0, as_it_was=[10.0, 20.0, 40.0], setting=[11.0, 20.0, 42.0], passive=[30.0] * 3)
     one = entry(1, as_it_was=[500.0] * 3, setting=[50.0] * 3, passive=[40.0] * 3)
-    slow_idle = entry(0, "slow", as_it_was=[100.0] * 3, setting=[90.0] * 3, passive=[90.0] * 3)
-    slow_one = entry(1, "slow", as_it_was=[900.0] * 3, setting=[270.0] * 3, passive=[90.0] * 3)
+    slow_idle = entry(0, "slow", "float32", as_it_was=[100.0] * 3, setting=[90.0] * 3, passive=[90.0] * 3)
+    slow_one = entry(1, "slow", "float32", as_it_was=[900.0] * 3, setting=[270.0] * 3, passive=[90.0] * 3)
     unfinished = entry(0, "stopped", as_it_was=[1.0], setting=[7.0], passive=[1.0])
     record.write("busy", {"a": idle, "b": one, "c": slow_one, "d": slow_idle, "e": unfinished})
-    quick, slow = busy.busy_table().split("On slow:")
+    quick, slow = busy.busy_table().split("On slow, in float32:")
+    assert quick.startswith("On quick, in bfloat16:")
     assert "| none | as it was | 20.0 | 20.0 | 20.0 | 20.0 |" in quick
     assert "| 1 | with the setting | 50.0 |" in quick
     # In the same rounds the idle machine needed 1.1, 1.0 and 1.05 times as long.
