@@ -152,7 +152,7 @@ def audit_table() -> str:
         for entry in read("audit").values()
         if entry["code"] == current_code(entry["lesson"]) or makes_the_same_claims(entry)
     ]
-    rows, failing = [], set()
+    rows, failing, untried = [], set(), []
     for path in series.lesson_paths():
         runs = [entry for entry in entries if entry["lesson"] == path.stem]
         claims = {found["claim"] for run in runs for found in run["claims"]}
@@ -160,6 +160,8 @@ def audit_table() -> str:
         failing |= failed
         by_format = [seeds_by_device([run for run in runs if run["format"] == asked]) for asked in FORMATS]
         rows.append([path.stem, len(claims), *by_format, len(failed)])
+        lacking = set(itertools.product(FORMATS, SEEDS)) - {(run["format"], run["seed"]) for run in runs}
+        untried += [f"{path.stem} ({number_format}, seed {seed})" for number_format, seed in sorted(lacking)]
     changed = {}
     for entry in entries:
         for found in entry["failed_before"]:
@@ -167,6 +169,7 @@ def audit_table() -> str:
                 run = f"{entry['format']}, seed {entry['seed']}: {found['numbers']}"
                 changed.setdefault(f"{entry['lesson']}: “{found['claim']}”", []).append(run)
     text = markdown_table(["lesson", "claims", "seeds in float32", "seeds in bfloat16", "claims that failed"], rows)
+    text += f"\n\nNot tried since a claim was worded anew: {', '.join(untried) or 'none'}."
     text += f"\n\nClaims that failed in an earlier audit and were changed: {len(changed)}.\n"
     text += "".join(f"\n- {claim} ({'; '.join(runs)})" for claim, runs in changed.items())
     text += "".join(f"\n- **still fails**: “{claim}”" for claim in sorted(failing))

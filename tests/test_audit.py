@@ -161,6 +161,10 @@ def test_the_audit_goes_on_where_it_stopped_and_repeats_a_lesson_whose_code_chan
     assert "| 01_first | 1 | 1 on cpu; 2 on cuda | 1 on cpu (emulated); 2 on cuda | 0 |" in table
     assert "still fails" not in table
     assert "were changed: 1.\n\n- 01_first: “Up False.” (float32, seed 1: score = 0.3; " in table
+    assert "worded anew: 01_first (bfloat16, seed 3), 01_first (float32, seed 3).\n" in table
+    monkeypatch.setattr("sys.argv", ["audit"])
+    audit.main()
+    assert "worded anew: none.\n" in audit.audit_table()
 
 
 @pytest.mark.parametrize(
