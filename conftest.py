@@ -5,9 +5,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from helpers.home import cannot_keep
+
 RUNS = Path(__file__).resolve().parent / "runs"
 
-# Set before `helpers` is imported, and inherited by the kernels that execute the notebooks.
+# Set before `helpers.config` is imported, and inherited by the kernels that execute the notebooks.
 os.environ.setdefault("FAST", "1")
 os.environ["TQDM_DISABLE"] = "1"
 # Processes of pytest-xdist share the cores; more threads than cores would wait for each other.
@@ -15,6 +17,8 @@ if (processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))) > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // processes)))
 # A new folder, whatever RUN_NAME says: a lesson cannot lean on what an older run left, two runs at once do not disturb
 # each other, nor do the processes of pytest-xdist, and what is removed at the end is what this run made.
+if message := cannot_keep(RUNS):
+    raise SystemExit(message)
 RUNS.mkdir(exist_ok=True)
 os.environ["RUN_NAME"] = Path(tempfile.mkdtemp(prefix="test-", dir=RUNS)).name
 

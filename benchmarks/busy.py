@@ -1,10 +1,11 @@
-"""Measure a training step on an idle machine and beside busy programs, as it was and with two ways for threads to wait.
+"""Measure a training step on an idle machine and beside busy programs, as it was, as it is, and in other ways.
 
 Each figure comes from a kernel of its own, started as JupyterLab starts one, and each round starts new ones: where the
 system puts the memory of a process changes its steps by more than a few hundredths.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from tqdm.auto import tqdm
 
 from benchmarks.record import entries_with, measure_once, processor_name
 from helpers.config import ROOT
-from helpers.device import get_device, may_be_faster_in_bfloat16
+from helpers.device import cores, get_device, may_be_faster_in_bfloat16
 from helpers.machine import markdown_table
 from startup.openmp_settings import SETTINGS
 
@@ -27,12 +28,14 @@ ROUNDS = 5
 IDLE_ROUNDS = 10  # where a few hundredths count
 COPIES = 5  # of a network in a kernel, each elsewhere in memory
 SECONDS = 0.2  # of steps of a copy, in each round
-AS_IT_WAS, WITH_SETTING, PASSIVE = "as it was", "with the setting", "passive"
-# What a user would have set before `jupyter lab`.
+AS_IT_WAS, WITH_SETTING, FEWER_THREADS, PASSIVE = "as it was", "with the setting", "fewer threads", "passive"
+# What a user would have set before `jupyter lab`. With a number of threads, a kernel has as many as when it is idle.
+ALL_CORES = {"OMP_NUM_THREADS": str(cores())}
 WAYS = {
-    AS_IT_WAS: {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"},  # what OpenMP does where nothing is set
-    WITH_SETTING: {},
-    PASSIVE: {"OMP_WAIT_POLICY": "passive"},
+    AS_IT_WAS: ALL_CORES | {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"},  # OpenMP's own where nothing is set
+    WITH_SETTING: ALL_CORES,
+    FEWER_THREADS: {},
+    PASSIVE: ALL_CORES | {"OMP_WAIT_POLICY": "passive"},
 }
 
 KEEP_MEMORY = "from helpers.device import keep_freed_memory; keep_freed_memory()\n"  # as `fit` does
@@ -90,7 +93,7 @@ def execute(client, code: str) -> str:
 @contextmanager
 def kernel(way: str, dtype: str):
     """Start a kernel of this environment, as JupyterLab does, for a user whose threads wait in one of the ways."""
-    decided = {*SETTINGS, "OMP_WAIT_POLICY", "KMP_LIBRARY"}
+    decided = {*SETTINGS, "OMP_WAIT_POLICY", "KMP_LIBRARY", "OMP_NUM_THREADS"}
     started_by = {name: value for name, value in os.environ.items() if name not in decided} | WAYS[way]
     manager, client = start_new_kernel(kernel_name="python3", env=started_by, cwd=str(ROOT), startup_timeout=120)
     try:
@@ -115,8 +118,8 @@ def measure_beside(number: int, seconds: float = SECONDS, rounds: int = ROUNDS) 
     measured = {way: {name: [] for name in NETWORKS} for way in WAYS}
     for _ in tqdm(range(rounds), desc=f"beside {number} busy programs"):
         with ExitStack() as opened:
-            clients = {way: opened.enter_context(kernel(way, dtype)) for way in WAYS}
             opened.enter_context(busy_programs(number))
+            clients = {way: opened.enter_context(kernel(way, dtype)) for way in WAYS}
             for name in NETWORKS:
                 for way, client in clients.items():
                     milliseconds = json.loads(execute(client, MEASURE.format(name=name, seconds=seconds)))
@@ -145,9 +148,9 @@ def dtype_on(processor: str) -> str:
 
 
 def beside(processor: str, number: int, way: str, name: str) -> float:
-    """Return the recorded median milliseconds of a step."""
+    """Return the recorded median milliseconds of a step; NaN if it was not measured in that way."""
     [entry] = entries_with("busy", processor=processor, busy_programs=number)
-    return median(entry["milliseconds"][way][name])
+    return median(entry["milliseconds"].get(way, {}).get(name, [math.nan]))
 
 
 def idle_cost(processor: str, name: str) -> float:
@@ -161,15 +164,17 @@ def busy_table() -> str:
     """Return a table in Markdown of each processor's steps, and below it what one busy program and the setting cost."""
     parts = []
     for processor in processors():
-        rows = [
-            [number or "none", way, *(f"{beside(processor, number, way, name):.1f}" for name in NETWORKS)]
-            for number in sorted(entry["busy_programs"] for entry in entries_with("busy", processor=processor))
-            for way in WAYS
-        ]
+        rows = []
+        for number in sorted(entry["busy_programs"] for entry in entries_with("busy", processor=processor)):
+            for way in WAYS:
+                steps = [beside(processor, number, way, name) for name in NETWORKS]
+                # With nothing else at work there are not fewer threads.
+                if not math.isnan(steps[0]) and (number or way != FEWER_THREADS):
+                    rows.append([number or "none", way, *(f"{step:.1f}" for step in steps)])
         idle = [idle_cost(processor, name) for name in NETWORKS]
         parts += [
             f"On {processor}, in {dtype_on(processor)}:",
-            markdown_table(["busy programs", "threads wait", *(f"{name} (ms)" for name in NETWORKS)], rows),
+            markdown_table(["busy programs", "way", *(f"{name} (ms)" for name in NETWORKS)], rows),
             f"With nothing else at work, a step takes {min(idle):.2f} to {max(idle):.2f} times as long with the "
             f"setting and kept memory as before. {one_busy_program([processor])}",
         ]
@@ -177,17 +182,18 @@ def busy_table() -> str:
 
 
 def one_busy_program(measured: list[str] | None = None) -> str:
-    """Return in a sentence what one busy program costs on some processors, or on all, with the setting and without."""
-    times = {
-        way: [
-            beside(processor, 1, way, name) / beside(processor, 0, way, name)
+    """Return in a sentence what one busy program costs on some processors, or on all that were measured."""
+    said = {}
+    for way, idle_way in {FEWER_THREADS: WITH_SETTING, WITH_SETTING: WITH_SETTING, AS_IT_WAS: AS_IT_WAS}.items():
+        times = [
+            beside(processor, 1, way, name) / beside(processor, 0, idle_way, name)
             for processor in measured or processors()
             for name in NETWORKS
         ]
-        for way in (WITH_SETTING, AS_IT_WAS)
-    }
-    said = {way: f"{min(found):.1f} to {max(found):.1f} times" for way, found in times.items()}
+        if times := [ratio for ratio in times if not math.isnan(ratio)]:
+            said[way] = f"{min(times):.1f} to {max(times):.1f}"
+    there = f"{said[FEWER_THREADS]} if that was there before the kernel, " if FEWER_THREADS in said else ""
     return (
-        f"Beside one busy program, a training step takes {said[WITH_SETTING]} as long as with nothing else at work "
-        f"(without the project's settings: {said[AS_IT_WAS]})."
+        "Beside one busy program, a training step takes this many times as long as with nothing else at work: "
+        f"{there}{said[WITH_SETTING]} if it came later (without the project's settings: {said[AS_IT_WAS]})."
     )

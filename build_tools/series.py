@@ -1,15 +1,19 @@
 """Execute the lessons in order (`run`), and put a full run's outputs and results in the project (`publish`)."""
 
 import argparse
+import atexit
 import base64
 import datetime
 import hashlib
 import io
 import json
+import logging
 import os
 import platform
 import re
 import shutil
+import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +31,7 @@ from PIL import Image
 
 from helpers import config
 from helpers.alt_text import describe_figure
-from helpers.device import describe_processor, describe_seconds, get_device, processor
+from helpers.device import describe_processor, describe_seconds, get_device, leave_busy_cores, processor
 from helpers.experiments import recorded_experiments
 from helpers.fetch import DataError, fetch
 from helpers.files import write_json
@@ -181,7 +185,7 @@ def execute(path: Path, record: bool = False) -> Execution:
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
         coalesce_streams=True,
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # its warnings would break the lines of progress
+        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # its warnings would break the lines of progress
         on_cell_execute=on_start,
         on_cell_executed=on_end,
     )
@@ -203,8 +207,19 @@ def execute(path: Path, record: bool = False) -> Execution:
     except RuntimeError as error:
         if memory is not None:  # it has executed a cell, so this is something else
             raise
-        raise SystemExit(f"{path.stem} was not executed, since its kernel does not start: {error}. {INSTALL}") from None
+        raise SystemExit(
+            f"{path.stem} was not executed, since its kernel does not start: {error}. If memory ran out, close other "
+            f"programs and notebooks and start again: {free_memory():.1f} GB are free. If not, a package is damaged. "
+            f"{INSTALL}"
+        ) from None
+    except AssertionError:
+        if client.km is not None:
+            raise
+        # Ctrl-C makes nbclient end the kernel, and stumble over its absence.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise KeyboardInterrupt from None
     finally:
+        atexit.unregister(client._cleanup_kernel)  # left behind where the kernel did not start or was ended
         make_repeatable(notebook)
         shrink_pictures(notebook)
         notebook.metadata = nbformat.from_dict(
@@ -453,6 +468,8 @@ def publish(only: list[str] | None = None) -> None:
         raise SystemExit("The committed outputs come from a full run: do not set FAST.")
     if config.REPLAY:
         raise SystemExit("The committed outputs come from trainings of this run: do not set REPLAY.")
+    if leave_busy_cores():
+        raise SystemExit("Run times that are published need a machine with nothing else at work.")
     if peak_memory(os.getpid()) is None:
         raise SystemExit("The memory that each lesson takes is published, too, and only Linux tells it. Publish there.")
     if only and (lacking := lessons_to_run_before(only)):
@@ -517,3 +534,10 @@ if __name__ == "__main__":
         {"run": run, "publish": publish}[arguments.what](arguments.only)
     except DataError as error:
         raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        print(
+            f"\n\nStopped by you. The lessons executed up to now are in {COPIES}, and what they trained is in "
+            f"{config.RUNS_DIR}. Start again whenever you like.",
+            file=sys.stderr,
+        )
+        sys.exit(128 + signal.SIGINT)

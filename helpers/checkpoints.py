@@ -20,6 +20,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 from helpers import config
 from helpers.fetch import SHA256
 from helpers.files import replacing
+from helpers.inputs import describe
 from helpers.unfinished import how_far
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
@@ -44,8 +45,24 @@ class CheckpointError(RuntimeError):
 
 
 def checkpoint_path(name: str) -> Path:
-    """Return where the checkpoint of that name is kept; FAST=1 has a folder of its own."""
+    """Return where the checkpoint of that name is kept; FAST=1 has a folder of its own.
+
+    Raises
+    ------
+    ValueError
+        For a name that would lead out of that folder.
+    """
+    if not isinstance(name, str) or not name or not set(name).isdisjoint("/\\:"):
+        raise ValueError(f"A checkpoint has a name such as 'mlp', without folder and ending, but got {name!r}.")
     return config.RUNS_DIR / f"{name}.pt"
+
+
+def check_is_model(where: str, model) -> None:
+    """Raise TypeError unless a model is an nn.Module: its weights alone, or its class, are none."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"{where} wants the model itself, an nn.Module, and looks after its weights, but got {describe(model)}."
+        )
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -112,6 +129,11 @@ def why_unfinished(model: nn.Module, recipe: dict, history: pd.DataFrame) -> str
     stopped = history.attrs.get("stopped") or how_far(model) or how_far(unwrapped(model))
     if stopped:
         return f"its training was stopped in {stopped}. Train it to the end, then run this again"
+    if any(part.is_floating_point() and not part.isfinite().all() for part in model.state_dict().values()):
+        return (
+            "its weights hold infinity or NaN, so its training diverged. Train a new model, at a tenth of the learning "
+            "rate, then run this again"
+        )
     if len(history) < epochs_meant(recipe, config.FAST):
         return (
             f"its history has {len(history)} of the {epochs_meant(recipe, config.FAST)} epochs of its recipe. Train it "
@@ -144,8 +166,11 @@ def save_checkpoint(name: str, model: nn.Module, recipe: dict, history: pd.DataF
     Raises
     ------
     TypeError
-        If the recipe or the history holds what cannot be read again without running code.
+        If the model is none, or the recipe or the history holds what cannot be read again without running code.
+    ValueError
+        If the name is none for a file in the folder of this run.
     """
+    check_is_model("save_checkpoint", model)
     if dataclasses.is_dataclass(recipe) and not isinstance(recipe, type):
         recipe = dataclasses.asdict(recipe)
     if not isinstance(recipe, dict) or not isinstance(history, pd.DataFrame):
@@ -190,6 +215,10 @@ def foreign_format(path: Path) -> str | None:
                     "is a pickle, as pickle.dump and old versions of PyTorch write it. Reading one can run code, so it "
                     "is not read"
                 )
+    if start.startswith(b"\x89HDF"):
+        return "holds weights in the format HDF5, as Keras writes it, and no model of PyTorch"
+    if start.startswith(b"\x1f\x8b\x08"):
+        return "is compressed by gzip: unpack it first"
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
         return "holds weights in the format safetensors, which safetensors.torch.load_file(…) reads"
     with contextlib.suppress(UnicodeDecodeError):
@@ -322,6 +351,7 @@ def load_checkpoint(name: str, model: nn.Module) -> dict:
         If it is damaged, no checkpoint of this project, of FAST=1 in a full run, or of another architecture. The
         message says which, and the model is as before.
     """
+    check_is_model("load_checkpoint", model)
     path = checkpoint_path(name)
     if not path.is_file():
         raise FileNotFoundError(f"There is no checkpoint {path}. The lesson that trains {name!r} writes it.")

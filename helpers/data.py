@@ -121,15 +121,22 @@ def load_split(name: str, validation_size: int = 10_000) -> TensorDataset:
 
     Raises
     ------
-    ValueError
-        For any other name. The test set has a door of its own, `open_test_set`.
+    TypeError, ValueError
+        For any other name, or a size that leaves a class without images. The test set has a door of its own,
+        `open_test_set`.
     """
     if name not in ("train", "validation"):
         raise ValueError(
             f"There is no split {name!r}: choose 'train' or 'validation'. "
             "The test set is opened with open_test_set(reason), once, at the end."
         )
+    check_number("load_split", "validation_size", validation_size, lowest=config.NUM_CLASSES)
     images, labels = load_images(train=True)
+    if validation_size > len(labels) - config.NUM_CLASSES:
+        raise ValueError(
+            f"Of {len(labels):,} published images {validation_size:,} cannot go to validation: one of each class has "
+            "to be left for training."
+        )
     train_indices, validation_indices = split_indices(labels, validation_size)
     chosen = train_indices if name == "train" else validation_indices
     return subset(TensorDataset(images[chosen], labels[chosen]), name)
@@ -158,8 +165,8 @@ def open_test_set(reason: str) -> TensorDataset:
     """
     if not reason.strip():
         raise ValueError("Say what the test set is opened for: open_test_set('final accuracy of …').")
-    print(f"Test set opened: {reason}")
     note_opening(reason)
+    print(f"Test set opened: {reason}")
     test = subset(TensorDataset(*load_images(train=False)), "test")
     _TEST_SETS.add(test)
     return test

@@ -1,4 +1,4 @@
-"""What this process computes on and how: random numbers, device, number format, memory."""
+"""What this process computes on and how: random numbers, device, threads, number format, memory."""
 
 import copy
 import ctypes
@@ -9,6 +9,7 @@ import os
 import platform
 import random
 import time
+from functools import cache
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -19,6 +20,7 @@ from torch import nn
 
 from helpers import config
 from helpers.files import write_json
+from helpers.inputs import outputs_of
 
 # bfloat16 must be clearly faster, so that noise does not change the choice from run to run.
 NEEDED_SPEEDUP = 1.1
@@ -28,6 +30,7 @@ TRIAL_SECONDS = 0.5  # at least; the system counts the processor's time in hundr
 BUSY_CORES = 0.3
 MOST_IMAGES = 512  # in a step of the trial, which no progress bar shows
 LOOK_SECONDS = 0.2
+LOOKS = 5  # as many must find a core busy before it is left alone: a moment of a browser is not enough
 CPUINFO = Path("/proc/cpuinfo")
 # What this process has chosen, None where a trial was disturbed, so that a training that is repeated gives the same.
 _CHOSEN = {}
@@ -42,8 +45,8 @@ def set_seed(seed: int = config.SEED) -> None:
     Parameters
     ----------
     seed : int
-        Any whole number from 0 to 2**32 - 1. The same seed on the same machine, in the same number format,
-        gives the same weights, the same dropout and so the same training history.
+        Any whole number from 0 to 2**32 - 1. The same seed on the same machine, in the same number format and with
+        as many threads, gives the same weights, the same dropout and so the same training history.
     """
     random.seed(seed)
     np.random.seed(seed)
@@ -55,6 +58,8 @@ def set_seed(seed: int = config.SEED) -> None:
 def get_device() -> torch.device:
     """Return the fastest device of this machine: CUDA, then Apple's MPS, then the CPU.
 
+    If that is the CPU, the first call leaves the cores that other programs keep busy to them (`leave_busy_cores`).
+
     Returns
     -------
     torch.device
@@ -63,6 +68,7 @@ def get_device() -> torch.device:
         return torch.device("cuda")
     if torch.backends.mps.is_available():
         return torch.device("mps")
+    leave_busy_cores()
     return torch.device("cpu")
 
 
@@ -75,7 +81,7 @@ def step_seconds(model: nn.Module, images: torch.Tensor, dtype: torch.dtype) -> 
     """Time one forward and backward pass; the tensors' device tells where."""
     started = time.perf_counter()
     with autocast(images.device, dtype):
-        outputs = model(images)
+        outputs = outputs_of(model, images)
     outputs.float().logsumexp(dim=1).sum().backward()
     if images.is_cuda:
         torch.cuda.synchronize()
@@ -94,6 +100,40 @@ def cores_taken_while(action) -> float:
     started, before = time.perf_counter(), processor_seconds_of_others()
     action()
     return (processor_seconds_of_others() - before) / (time.perf_counter() - started)
+
+
+def cores() -> int:
+    """Return the number of this machine's cores; two threads that one core runs in turn count once."""
+    return psutil.cpu_count(logical=False) or psutil.cpu_count()
+
+
+@cache
+def leave_busy_cores() -> int:
+    """Let PyTorch compute in fewer threads if other programs keep cores busy that it would take, and say so.
+
+    The threads of a training step wait for each other hundreds of times. Once another program has taken the core of
+    one of them, all wait for that one, so that fewer threads are faster. A sum comes out with other last digits when
+    more or fewer threads compute it. So that a training that is repeated gives the same, the first call decides for
+    the rest of this process. A number that the user has set, `OMP_NUM_THREADS`, stays.
+
+    Returns
+    -------
+    int
+        How many threads fewer there are than PyTorch would have taken. 0 under FAST=1.
+    """
+    if config.FAST or "OMP_NUM_THREADS" in os.environ:
+        return 0
+    threads, left = torch.get_num_threads(), 1
+    for _ in range(LOOKS):
+        left = max(left, round(cores() - cores_taken_while(lambda: time.sleep(LOOK_SECONDS))))
+        if left >= threads:
+            return 0
+    torch.set_num_threads(left)
+    print(
+        f"Other programs keep this machine busy. Until the kernel is restarted, PyTorch computes in {left} "
+        f"{'thread' if left == 1 else 'threads'} instead of {threads}, which is faster beside them."
+    )
+    return threads - left
 
 
 def measure_speedups(model: nn.Module, batch_size: int, device: torch.device) -> list[float]:
@@ -131,9 +171,11 @@ def decide(ratios: list[float]) -> str | None:
 
 def try_out(model: nn.Module, batch_size: int, device: torch.device) -> str | None:
     """Return the faster number format; None if other programs take its cores, or if the rounds do not agree."""
-    # On a server with many cores the neighbours are always at work; they disturb where they leave too few.
-    spare = max((psutil.cpu_count(logical=False) or psutil.cpu_count()) - torch.get_num_threads(), 0)
-    room = spare + BUSY_CORES if device.type == "cpu" else math.inf
+    room = math.inf
+    if device.type == "cpu":
+        # On a server with many cores the neighbours are always at work; they disturb where they leave too few.
+        threads = leave_busy_cores() + torch.get_num_threads()
+        room = max(cores() - threads, 0) + BUSY_CORES
     if cores_taken_while(lambda: time.sleep(LOOK_SECONDS)) > room:
         return None
     ratios = []

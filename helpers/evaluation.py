@@ -21,6 +21,7 @@ from helpers.inputs import (
     check_number,
     check_outputs,
     check_probabilities,
+    outputs_of,
 )
 
 
@@ -67,7 +68,7 @@ def predict(model: nn.Module, dataset: TensorDataset, batch_size: int = 100) -> 
     try:
         for images, batch_labels in make_loader(dataset, batch_size):
             batch = normalize(images.to(device)).contiguous(memory_format=torch.channels_last)
-            outputs = model(batch)
+            outputs = outputs_of(model, batch)
             if not labels:
                 check_outputs(outputs, len(images), model)
             # Softmax in float64, so that no probability is rounded to 0 and the loss stays finite.
@@ -76,6 +77,12 @@ def predict(model: nn.Module, dataset: TensorDataset, batch_size: int = 100) -> 
     finally:
         model.train(was_training)
     probabilities = torch.cat(probabilities).numpy()
+    if without := int(np.isnan(probabilities).any(axis=1).sum()):
+        print(
+            f"Of {without:,} of {len(probabilities):,} images this {type(model).__name__} computes no number (NaN), so "
+            "what is predicted for them means nothing. Most likely its training diverged: try a tenth of the learning "
+            "rate, and a new model."
+        )
     return Predictions(torch.cat(labels).cpu().numpy(), probabilities.argmax(axis=1), probabilities)
 
 
@@ -241,7 +248,7 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, nu
     """
     table = reliability_table(labels, probabilities, num_bins)
     gap = (table["confidence"] - table["accuracy"]).abs()
-    return float((gap * table["images"]).sum() / len(labels))
+    return float((gap * table["images"]).sum(skipna=False) / len(labels))
 
 
 def accuracy_by_coverage(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:

@@ -1,8 +1,10 @@
 """Check what is given to the helpers, once a call: a wrong input gets a sentence that helps, never a wrong figure."""
 
+import math
 import numbers
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -10,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from helpers import config
 
+ENOUGH_TO_TELL = 10  # images, whose logits surely spread beyond 0 to 1
 DATASET = "a TensorDataset of images, uint8 (N, 1, 28, 28) from 0 to 255, and labels, int64 (N,) from 0 to 9"
 
 
@@ -48,7 +51,7 @@ def check_number(where: str, name: str, value, lowest: int = 1) -> None:
 def way_to_shape(shape: tuple[int, ...]) -> str | None:
     """Return the code that brings images of a shape to (N, 1, 28, 28); None where there is no obvious one."""
     code = "images"
-    if shape[-1:] == (784,) and shape[1:-1] in ((), (1,)):
+    if shape == (784,) or (784 in shape[1:] and math.prod(shape[1:]) == 784):
         return "images.reshape(-1, 1, 28, 28)"
     if shape[-1:] in ((1,), (3,)) and len(shape) in (3, 4) and shape[1:2] != (1,):  # the channels stand last
         code = "images[None].permute(0, 3, 1, 2)" if len(shape) == 3 else "images.permute(0, 3, 1, 2)"
@@ -60,7 +63,8 @@ def way_to_shape(shape: tuple[int, ...]) -> str | None:
         _, channels, *size = shape
     else:
         return None
-    if channels not in (1, 3) or min(size) < 8:  # too narrow for a picture, so a dimension is something else
+    # Too narrow for a picture, so a dimension is something else.
+    if channels not in (1, 3) or min(size) < 8 or max(size) > 8 * min(size):
         return None
     if channels == 3:
         code = f"v2.functional.rgb_to_grayscale({code})"
@@ -84,7 +88,12 @@ def check_images(where: str, images) -> torch.Tensor:
         raise TypeError(f"{message} A NumPy array becomes a tensor by torch.from_numpy(images).")
     code = way_to_shape(tuple(images.shape))
     code = way_to_grey_levels(images, code) if code else None
-    if code is None:
+    if images.shape[1:] == (785,):
+        way = (
+            "A table whose first column holds the labels is taken apart by: "
+            f"labels, images = table[:, 0], {way_to_grey_levels(images, 'table[:, 1:].reshape(-1, 1, 28, 28)')}."
+        )
+    elif code is None:
         way = "Give them as load_split returns them: they are scaled and normalised inside, once."
     else:
         after = ", after `from torchvision.transforms import v2`" if "v2." in code else ""
@@ -154,7 +163,9 @@ def check_classes(where: str, name: str, values) -> np.ndarray:
         code += ".long()" if isinstance(values, torch.Tensor) else ".astype(int)"
     if array.ndim == 1 and array.dtype.kind in "iuf" and array.min() == 1 and array.max() == 10:
         code += " - 1"
-    if array.ndim == 1 and array.dtype.kind in "OU":
+    if array.ndim == 1 and array.dtype == object and all(isinstance(each, numbers.Integral) for each in array):
+        code += ".astype(int)"
+    elif array.ndim == 1 and array.dtype.kind in "OU":
         code = f"[CLASS_NAMES.index(each) for each in {name}]"
     raise ValueError(message + (f" To convert: {name} = {code}." if code != start else ""))
 
@@ -209,19 +220,35 @@ def check_probabilities(where: str, labels, probabilities) -> tuple[np.ndarray, 
 
 def way_to_dataset(dataset) -> str:
     """Return a sentence: how to make a TensorDataset of what came."""
-    inner = dataset
+    inner, depth = dataset, 0
     while isinstance(inner, Subset):
-        inner = inner.dataset
+        inner, depth = inner.dataset, depth + 1
     if isinstance(dataset, DataLoader):
         return "Batches are made inside: give the data set itself, such as loader.dataset, and batch_size."
     if isinstance(dataset, str):
         return f"Load it first: load_split({dataset!r})."
-    if isinstance(dataset, tuple | list) and len(dataset) == 2:
-        return "Put the two together: TensorDataset(images, labels)."
-    if hasattr(inner, "data") and hasattr(inner, "targets"):  # as of torchvision
+    if isinstance(dataset, tuple | list) and dataset:
+        if all(isinstance(sample, tuple | list) and len(sample) == 2 for sample in dataset):
+            return (
+                "Put the samples together: TensorDataset(torch.stack([image for image, _ in samples]), "
+                "torch.tensor([label for _, label in samples]))."
+            )
+        if len(dataset) == 2:
+            return "Put the two together: TensorDataset(images, labels)."
+    if isinstance(dataset, pd.DataFrame):
         return (
-            "Of a data set of torchvision: TensorDataset(dataset.data.unsqueeze(1), dataset.targets). Its transform is "
-            "left out by that, since images are scaled and normalised inside."
+            "Of a table whose first column holds the labels: "
+            "TensorDataset(torch.tensor(table.iloc[:, 1:].to_numpy('uint8')).reshape(-1, 1, 28, 28), "
+            "torch.tensor(table.iloc[:, 0].to_numpy('int64')))."
+        )
+    if isinstance(getattr(inner, "data", None), torch.Tensor) and hasattr(inner, "targets"):  # as of torchvision
+        whole = "dataset" + ".dataset" * depth
+        code = f"TensorDataset({whole}.data.unsqueeze(1), {whole}.targets)"
+        for outer in reversed(range(depth)):
+            code = f"Subset({code}, dataset{'.dataset' * outer}.indices)"
+        return (
+            f"Of a data set of torchvision: {code}. Its transform is left out by that, since images are scaled and "
+            "normalised inside."
         )
     if isinstance(dataset, torch.Tensor | np.ndarray):
         return "The labels are missing: TensorDataset(images, labels), both of them tensors."
@@ -307,6 +334,11 @@ def check_optimizer(model: nn.Module, optimizer, schedulers: list) -> None:
             f"fit wants an optimizer over the model's parameters, but got {describe(optimizer)}. "
             "Make one: optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)."
         )
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise TypeError(
+            "fit wants an optimizer that makes one step of one batch, but LBFGS computes the loss several times for a "
+            "step. Take torch.optim.Adam or torch.optim.SGD."
+        )
     own = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     name = type(model).__name__
@@ -340,17 +372,64 @@ def check_optimizer(model: nn.Module, optimizer, schedulers: list) -> None:
             )
 
 
+def check_steps(scheduler, batch_scheduler, epochs: int, batches: int) -> None:
+    """Raise if a schedule of a fixed number of steps, as OneCycleLR is, does not fit how often `fit` steps it."""
+    of_epochs, of_batches = (getattr(each, "total_steps", None) for each in (scheduler, batch_scheduler))
+    if of_epochs and of_epochs > epochs:
+        raise ValueError(
+            f"fit steps scheduler once an epoch, {epochs} times in all, but this {type(scheduler).__name__} is made "
+            f"for {of_epochs:,} steps. If they are those of the batches, give it as batch_scheduler."
+        )
+    if of_batches and of_batches < epochs * batches:
+        raise ValueError(
+            f"fit steps batch_scheduler once a batch, {epochs * batches:,} times in all, but this "
+            f"{type(batch_scheduler).__name__} is made for {of_batches:,} steps. Make it with "
+            f"total_steps={epochs * batches}."
+        )
+
+
+def check_function(name: str, value, example: str) -> None:
+    """Raise TypeError unless a value can be called; a class can, too, but makes an object of its own."""
+    if isinstance(value, type):
+        raise TypeError(
+            f"fit wants {name} as a function, but got {describe(value)}. Make one of it: {name}={value.__name__}()."
+        )
+    if not callable(value):
+        raise TypeError(f"fit wants {name} as a function, such as {example}, but got {describe(value)}.")
+
+
 def check_training(
-    model, train, validation, optimizer, epochs, batch_size, schedulers=()
+    model, train, validation, optimizer, epochs, batch_size, scheduler=None, batch_scheduler=None
 ) -> tuple[TensorDataset, TensorDataset | None]:
     """Check what `fit` is given; return the training and the validation data, as `check_dataset` does."""
     check_model("fit", model)
     train = check_dataset("fit (train)", train)
     validation = None if validation is None else check_dataset("fit (validation)", validation)
-    check_optimizer(model, optimizer, [each for each in schedulers if each is not None])
+    check_optimizer(model, optimizer, [each for each in (scheduler, batch_scheduler) if each is not None])
     check_number("fit", "epochs", epochs)
     check_number("fit", "batch_size", batch_size)
+    check_steps(scheduler, batch_scheduler, epochs, math.ceil(len(train) / batch_size))
     return train, validation
+
+
+def outputs_of(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    """Return what a model makes of a batch, (N, 1, 28, 28).
+
+    Raises
+    ------
+    ValueError
+        If its layers fit neither the images nor each other, with the shape that came.
+    """
+    try:
+        return model(batch)
+    except RuntimeError as error:
+        if not any(word in str(error) for word in ("shape", "size", "channels")):
+            raise
+        raise ValueError(
+            f"The layers of this {type(model).__name__} do not fit a batch of the shape {tuple(batch.shape)}: {error}. "
+            "The first one takes one channel of 28 x 28 pixels, as nn.Conv2d(1, …) or nn.Linear(784, …) after "
+            "nn.Flatten() does, and each one after it takes what the one before returns."
+        ) from error
 
 
 def check_outputs(outputs, number: int, model: nn.Module) -> None:
@@ -369,6 +448,27 @@ def check_outputs(outputs, number: int, model: nn.Module) -> None:
             f"{wanted}, but the rows of this {type(model).__name__} are probabilities, which sum to 1, and a second "
             "softmax follows. Leave the softmax at the model's end out, or take nn.LogSoftmax(dim=1)."
         )
+    # Logits of a few images may all be above 0, but not below 1 too, nor are some exactly 0. A rule of one's own may
+    # give such numbers, but nobody trains it.
+    if model.training and number >= ENOUGH_TO_TELL and outputs.any() and (outputs >= 0).all():
+        last = "sigmoid" if outputs.max() <= 1 else "ReLU" if (outputs == 0).any() else None
+        if last:
+            raise ValueError(
+                f"{wanted}, but the numbers of this {type(model).__name__} are those after a {last}, none below 0. "
+                "Leave that out at the model's end: a last layer nn.Linear(…, 10) is followed by nothing."
+            )
+
+
+def loss_of(loss_fn, outputs: torch.Tensor, labels: torch.Tensor):
+    """Return what a loss function makes of outputs and labels; raise ValueError if it cannot take them."""
+    try:
+        return loss_fn(outputs, labels)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"The loss function cannot take the outputs, {str(outputs.dtype).removeprefix('torch.')} "
+            f"{tuple(outputs.shape)}, and the labels, int64 {tuple(labels.shape)}: {error}. It has to compare them as "
+            "F.cross_entropy does, which is taken if you leave loss_fn out."
+        ) from error
 
 
 def check_loss(loss, outputs: torch.Tensor, labels: torch.Tensor) -> None:

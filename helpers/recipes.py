@@ -248,7 +248,11 @@ def load_or_train(name: str) -> nn.Module:
     ------
     CheckpointError
         If there is a checkpoint that cannot be used. It is not overwritten.
+    ValueError
+        If no recipe has that name.
     """
+    if name not in RECIPES:
+        raise ValueError(f"There is no recipe {name!r}: choose one of {', '.join(map(repr, RECIPES))}.")
     recipe = RECIPES[name]
     model = make_model(recipe)
     try:

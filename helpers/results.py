@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from helpers import config
 from helpers.files import write_json
-from helpers.unfinished import unfinished_models
+from helpers.unfinished import stopped_trainings, unfinished_models
 
 COLUMNS = [
     "lesson",
@@ -195,8 +195,22 @@ def keep_entry(entry: dict, kind: str) -> None:
     write_json(path, sorted([*others, entry], key=lambda old: old["lesson"]))
 
 
-def record_headline(lesson: str, headline: str, *, value: float, low: float, high: float, unit: str, how: str) -> dict:
+def rests_on_a_stopped_training(name: str) -> bool:
+    """Say so and return True if the user stopped a training of this session: what was measured may rest on it."""
+    if stopped := stopped_trainings():
+        print(
+            f"Not recorded: {name}, because a training was stopped ({', '.join(stopped)}). Run the cell that trains "
+            "again, to the end, then this one."
+        )
+    return bool(stopped)
+
+
+def record_headline(
+    lesson: str, headline: str, *, value: float, low: float, high: float, unit: str, how: str
+) -> dict | None:
     """Record the one number that a lesson is about, with its interval; a rerun replaces it.
+
+    While a training of this session is stopped, nothing is recorded.
 
     Parameters
     ----------
@@ -213,8 +227,8 @@ def record_headline(lesson: str, headline: str, *, value: float, low: float, hig
 
     Returns
     -------
-    dict
-        The entry.
+    dict or None
+        The entry; None if a training was stopped, which is said.
 
     Raises
     ------
@@ -224,6 +238,8 @@ def record_headline(lesson: str, headline: str, *, value: float, low: float, hig
     value, low, high = (float(number) for number in (value, low, high))  # rounded once, where they are shown
     if not low <= value <= high:
         raise ValueError(f"{headline}: {value} does not lie within {low} to {high}. Give value, low and high in order.")
+    if rests_on_a_stopped_training(headline):
+        return None
     entry = {"lesson": lesson, "headline": headline, "value": value, "low": low, "high": high, "unit": unit, "how": how}
     keep_entry(entry, "headline")
     return entry
@@ -242,6 +258,8 @@ def scores_path() -> Path:
 def record_score(name: str, right: int, images: int) -> None:
     """Enter on this run's scoreboard how many images were classified rightly; a rerun replaces the entry.
 
+    While a training of this session is stopped, which is said, an earlier entry stays.
+
     Parameters
     ----------
     name : str
@@ -257,6 +275,8 @@ def record_score(name: str, right: int, images: int) -> None:
     right, images = int(right), int(images)
     if not 0 <= right <= images or images == 0:
         raise ValueError(f"{name}: {right} of {images} images cannot be right. Give counts, not an accuracy.")
+    if rests_on_a_stopped_training(f"the score of {name}"):
+        return
     others = [old for old in read_entries(scores_path()) if old["name"] != name]
     write_json(scores_path(), [*others, {"name": name, "right": right, "images": images}])
 

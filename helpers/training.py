@@ -25,12 +25,22 @@ from helpers.device import (
     describe_seconds,
     expected_seconds,
     keep_freed_memory,
+    leave_busy_cores,
     set_seed,
 )
 from helpers.evaluation import accuracy, cross_entropy, macro_scores, predict
-from helpers.inputs import check_images, check_loss, check_outputs, check_training
+from helpers.inputs import (
+    check_function,
+    check_images,
+    check_loss,
+    check_outputs,
+    check_same_length,
+    check_training,
+    loss_of,
+    outputs_of,
+)
 from helpers.replay import ReplayError, describe_training, keep_recording, replay_training, why_not
-from helpers.unfinished import mark_finished, mark_unfinished
+from helpers.unfinished import mark_finished, mark_stopped, mark_unfinished
 
 # Stopped before its first batch, a training has no figures of its own; they are measured on so many images.
 IMAGES_MEASURED = 1_000
@@ -126,13 +136,14 @@ def train_one_epoch(
         images, labels = images.to(device), labels.to(device)
         if augment is not None:
             images = check_images("After augment, fit", augment(images))
+            check_same_length("After augment, fit", images=images, labels=labels)
         batch = normalize(images).contiguous(memory_format=torch.channels_last)
         with autocast(device, dtype):
-            outputs = model(batch)
+            outputs = outputs_of(model, batch)
         if not seen.images:
             check_outputs(outputs, len(labels), model)
         outputs = outputs.float()
-        loss = loss_fn(outputs, labels)
+        loss = loss_of(loss_fn, outputs, labels)
         if not seen.images:
             check_loss(loss, outputs, labels)
         batch_loss = loss.item()
@@ -337,8 +348,15 @@ def fit(
         For an input of another kind, such as images that are scaled already, with the way to the right one.
     """
     train, validation = check_training(
-        model, train, validation, optimizer, epochs, batch_size, [scheduler, batch_scheduler]
+        model, train, validation, optimizer, epochs, batch_size, scheduler, batch_scheduler
     )
+    if dtype not in (None, torch.float32, torch.bfloat16):
+        raise ValueError(f"fit wants dtype as torch.float32 or torch.bfloat16, or left out, but got {dtype!r}.")
+    check_function("loss_fn", loss_fn, "F.cross_entropy")
+    if augment is not None:
+        check_function("augment", augment, "random_flip")
+    if after_epoch is not None:
+        check_function("after_epoch", after_epoch, "lambda epoch, model: print(epoch)")
     training = None
     if replay is not None and not config.FAST:
         training = describe_training(
@@ -353,6 +371,8 @@ def fit(
     keep_freed_memory()
     with StopButton() as stop:
         device = next(model.parameters()).device
+        if device.type == "cpu":
+            leave_busy_cores()
         model.to(memory_format=torch.channels_last)
         dtype = dtype or choose_precision(model, batch_size, device)
         loader = make_loader(train, batch_size, shuffle=True, seed=seed)
@@ -428,6 +448,7 @@ def fit(
                     print(f"The training is finished, but not recorded for a replay: {error}")
             return history
         history.attrs["stopped"] = how_far
+        mark_stopped(model, how_far)
         # To stderr, so that a cell that hides the lines of many short trainings still shows this one.
         print(
             f"Stopped by you in {how_far}. The model keeps what it has learned up to now, and the lesson can go on "

@@ -13,7 +13,7 @@ from collections.abc import MutableMapping
 
 # GNU's OpenMP, of PyTorch on Linux: rounds of the loop before a thread sleeps.
 # LLVM's and Intel's, of PyTorch on macOS and Windows: milliseconds.
-SETTINGS = {"GOMP_SPINCOUNT": "1500", "KMP_BLOCKTIME": "1"}
+SETTINGS = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "1"}
 # Whoever sets one of these has decided how threads wait.
 DECIDED = {
     "GOMP_SPINCOUNT": ("OMP_WAIT_POLICY",),

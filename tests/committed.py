@@ -3,6 +3,8 @@
 import os
 import subprocess
 
+import nbformat
+
 from helpers import config
 
 
@@ -25,3 +27,21 @@ def changed_files():
 
 
 CHANGED = changed_files()
+
+
+def as_committed(path):
+    """Return the text of a file as it was committed, or as it is without a repository."""
+    committed = git("show", f"HEAD:{path.relative_to(config.ROOT).as_posix()}") if path in (CHANGED or ()) else None
+    return path.read_text(encoding="utf-8") if committed is None else committed
+
+
+def read_committed(path):
+    """Return a notebook as it was committed, or as it is without a repository."""
+    return nbformat.reads(as_committed(path), as_version=4)
+
+
+def without_own_files(paths):
+    """Leave out the files that the project does not know: a student's own."""
+    found = None if CHANGED is None else git("ls-files", "--others", "-z")
+    own = {config.ROOT / name for name in (found or "").split("\0") if name}
+    return sorted(set(paths) - own)

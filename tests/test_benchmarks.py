@@ -263,21 +263,26 @@ def test_the_ladder_that_the_lesson_shows_is_complete():
 
 
 def test_a_busy_machine_is_measured_in_kernels_that_wait_as_the_table_says(monkeypatch):
-    # Each "step" tells how OpenMP was told to wait in its kernel, the half whether freed memory is kept there, and the
-    # million whether it is in bfloat16.
+    # Each "step" tells how OpenMP was told to wait in its kernel, the half whether freed memory is kept there, the
+    # million whether it is in bfloat16, and the ten million whether the busy program was there before the kernel and
+    # the kernel is free to leave it its core.
     monkeypatch.setattr(busy, "NETWORKS", ["MLP"])
     build = """
 import json, os, time
 from statistics import median
+from helpers.device import cores_taken_while
 said = float(os.environ.get("GOMP_SPINCOUNT", -1)) + ("keep_freed_memory" in globals()) / 2
 said += 1e6 * ("{dtype}" == "bfloat16")
+said += 1e7 * ("OMP_NUM_THREADS" not in os.environ and cores_taken_while(lambda: time.sleep(0.3)) > 0.5)
 steps = {{name: [lambda number: said] * {copies} for name in {networks}}}
 """
     monkeypatch.setattr(busy, "BUILD", build)
     monkeypatch.setattr(busy, "may_be_faster_in_bfloat16", lambda device: False)
     found = busy.measure_beside(1, seconds=0, rounds=1)
-    waits = {busy.AS_IT_WAS: 300_000, busy.WITH_SETTING: float(SETTINGS["GOMP_SPINCOUNT"]) + 0.5, busy.PASSIVE: -0.5}
-    assert found["milliseconds"] == {way: {"MLP": [value]} for way, value in waits.items()}
+    short = float(SETTINGS["GOMP_SPINCOUNT"]) + 0.5
+    waits = {busy.AS_IT_WAS: 300_000, busy.WITH_SETTING: short, busy.FEWER_THREADS: short, busy.PASSIVE: -0.5}
+    there = {busy.FEWER_THREADS: 1e7}
+    assert found["milliseconds"] == {way: {"MLP": [value + there.get(way, 0)]} for way, value in waits.items()}
     monkeypatch.setattr(busy, "may_be_faster_in_bfloat16", lambda device: True)
     in_bfloat16 = busy.measure_beside(0, seconds=0, rounds=1)
     assert (found["dtype"], in_bfloat16["dtype"]) == ("float32", "bfloat16")
@@ -293,11 +298,12 @@ def test_the_table_of_a_busy_machine_compares_each_processor_with_itself_idle(re
         measured = {way: dict.fromkeys(busy.NETWORKS, ms) for way, ms in ways}
         return {"processor": processor, "busy_programs": number, "milliseconds": measured, "dtype": dtype}
 
-    idle = entry(0, as_it_was=[10.0, 20.0, 40.0], setting=[11.0, 20.0, 42.0], passive=[30.0] * 3)
-    one = entry(1, as_it_was=[500.0] * 3, setting=[50.0] * 3, passive=[40.0] * 3)
-    slow_idle = entry(0, "slow", "float32", as_it_was=[100.0] * 3, setting=[90.0] * 3, passive=[90.0] * 3)
-    slow_one = entry(1, "slow", "float32", as_it_was=[900.0] * 3, setting=[270.0] * 3, passive=[90.0] * 3)
-    unfinished = entry(0, "stopped", as_it_was=[1.0], setting=[7.0], passive=[1.0])
+    idle = entry(0, as_it_was=[10.0, 20.0, 40.0], setting=[11.0, 20.0, 42.0], fewer=[20.0] * 3, passive=[30.0] * 3)
+    one = entry(1, as_it_was=[500.0] * 3, setting=[50.0] * 3, fewer=[30.0] * 3, passive=[40.0] * 3)
+    slow_idle = entry(0, "slow", "float32", as_it_was=[100.0] * 3, setting=[90.0] * 3, fewer=[90.0], passive=[90.0] * 3)
+    slow_one = entry(1, "slow", "float32", as_it_was=[900.0] * 3, setting=[270.0] * 3, fewer=[], passive=[90.0] * 3)
+    del slow_one["milliseconds"][busy.FEWER_THREADS]  # measured before there was this way
+    unfinished = entry(0, "stopped", as_it_was=[1.0], setting=[7.0], fewer=[7.0], passive=[1.0])
     record.write("busy", {"a": idle, "b": one, "c": slow_one, "d": slow_idle, "e": unfinished})
     quick, slow = busy.busy_table().split("On slow, in float32:")
     assert quick.startswith("On quick, in bfloat16:")
@@ -305,10 +311,12 @@ def test_the_table_of_a_busy_machine_compares_each_processor_with_itself_idle(re
     assert "| 1 | with the setting | 50.0 |" in quick
     # In the same rounds the idle machine needed 1.1, 1.0 and 1.05 times as long.
     assert "1.05 to 1.05 times as long with the setting and kept memory as before" in quick
-    assert "2.5 to 2.5 times as long as with nothing else at work" in quick
-    assert "(without the project's settings: 25.0 to 25.0 times)" in quick
-    assert "0.90 to 0.90 times as long" in slow and "3.0 to 3.0 times as long" in slow and "stopped" not in slow
-    assert "takes 2.5 to 3.0 times as long" in busy.one_busy_program()
+    assert "at work: 1.5 to 1.5 if that was there before the kernel, 2.5 to 2.5 if it came later" in quick
+    assert "(without the project's settings: 25.0 to 25.0)" in quick
+    assert "| 1 | fewer threads | 30.0 |" in quick and "none | fewer threads" not in quick
+    assert "at work: 3.0 to 3.0 if it came later" in slow and "fewer threads" not in slow and "nan" not in slow
+    assert "0.90 to 0.90 times as long" in slow and "stopped" not in slow
+    assert "at work: 1.5 to 1.5 if that was there before the kernel, 2.5 to 3.0 if" in busy.one_busy_program()
 
 
 def test_the_lessons_recipes_need_fewer_epochs_than_their_sources():

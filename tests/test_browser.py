@@ -105,8 +105,10 @@ def test_every_link_leads_to_a_file_that_jupyterlab_shows(server):
     broken = {}
     for target, page in targets.items():
         there = target in served and answers(server(f"/api/contents/{target}"))
-        # What is no page is not copied; in the project it has its place below the same folder.
-        if not there and (target in served or target.startswith("..") or not (config.ROOT / target).exists()):
+        # What is no page is not copied; in the project it has its place below the same folder. What is hidden there, is
+        # not shown.
+        hidden = any(part.startswith(".") for part in target.split("/"))
+        if not there and (target in served or hidden or not (config.ROOT / target).exists()):
             broken[target] = page.name
     assert broken == {}
 

@@ -1,5 +1,6 @@
 """Checkpoints: what comes back, what is refused with a clear message, and what is kept apart."""
 
+import gzip
 import math
 import pickle
 import random
@@ -153,6 +154,8 @@ FOREIGN = {
         ),  # the length of a header, the header
         "format safetensors",
     ),
+    "gzip": (lambda path: path.write_bytes(gzip.compress(path.read_bytes())), "is compressed by gzip: unpack it"),
+    "Keras": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(40)), "in the format HDF5"),
 }
 
 
@@ -294,6 +297,36 @@ def test_what_could_not_be_read_again_is_refused_when_saving(saved, value, inste
 def test_a_recipe_is_a_dataclass_or_a_dictionary_and_a_history_a_table(recipe, history):
     with pytest.raises(TypeError, match=r"wants a Recipe or a dictionary, and the history as the DataFrame"):
         checkpoints.save_checkpoint("small", models.LogisticRegression(), recipe, history)
+
+
+@pytest.mark.parametrize("model", [models.LogisticRegression().state_dict(), models.LogisticRegression, "mlp", None])
+def test_what_is_no_model_is_neither_saved_nor_loaded_into(saved, model):
+    for name, call in [
+        ("save_checkpoint", lambda: checkpoints.save_checkpoint("small", model, RECIPE, HISTORY)),
+        ("load_checkpoint", lambda: checkpoints.load_checkpoint("small", model)),
+    ]:
+        with pytest.raises(TypeError, match=f"{name} wants the model itself, an nn.Module, .* but got"):
+            call()
+    checkpoints.load_checkpoint("small", models.LogisticRegression())  # as it was
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_model_that_diverged_is_not_saved(saved, capsys, value):
+    before, model = saved[1].read_bytes(), models.LogisticRegression()
+    nn.init.constant_(next(model.parameters()), value)
+    assert checkpoints.save_checkpoint("small", model, RECIPE, HISTORY) is None
+    assert "LogisticRegression is not saved: its weights hold infinity or NaN" in capsys.readouterr().out
+    assert saved[1].read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["../mlp", "/tmp/mlp", "a/b", "a\\b", "C:mlp", "", None, 3])
+def test_a_name_never_leads_out_of_the_folder_of_this_run(home, name):
+    before = sorted(home.rglob("*"))
+    with pytest.raises(ValueError, match="a name such as 'mlp', without folder"):
+        checkpoints.save_checkpoint(name, models.LogisticRegression(), RECIPE, HISTORY)
+    with pytest.raises(ValueError, match="a name such as 'mlp', without folder"):
+        checkpoints.load_checkpoint(name, models.LogisticRegression())
+    assert sorted(home.rglob("*")) == before
 
 
 def test_a_dataclass_is_kept_as_a_dictionary():

@@ -6,10 +6,10 @@ import importlib
 import inspect
 import math
 
-import nbformat
 import numpy as np
 import pytest
 import torch
+from committed import read_committed
 
 from build_tools import exercises
 from helpers import config
@@ -30,7 +30,7 @@ def public_functions(module) -> list[str]:
 def solutions(lesson: str) -> dict:
     """Return what the solutions of a lesson import and define, without running what they compute."""
     [path] = exercises.SOLUTIONS.glob(f"{lesson}_*.ipynb")
-    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    cells = [cell.source for cell in read_committed(path).cells if cell.cell_type == "code"]
     kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef)
     kept = [node for source in cells for node in ast.parse(source).body if isinstance(node, kinds)]
     found = {}
@@ -60,9 +60,7 @@ def test_every_check_is_used_once_and_has_wrong_answers(lesson):
     names = public_functions(CHECKS[lesson])
     [path] = exercises.SOLUTIONS.glob(f"{lesson}_*.ipynb")
     used = [
-        cell.source.strip()
-        for cell in nbformat.read(path, as_version=4).cells
-        if cell.metadata.get("nbgrader", {}).get("grade")
+        cell.source.strip() for cell in read_committed(path).cells if cell.metadata.get("nbgrader", {}).get("grade")
     ]
     assert sorted(used) == sorted(f"check.{name}({name})" for name in names)
     assert sorted(WRONG[lesson]) == sorted(names)

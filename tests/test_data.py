@@ -93,6 +93,16 @@ def test_load_split_gives_disjoint_parts_with_their_own_labels(numbered, validat
         assert torch.equal(part.tensors[1], number % 10)
 
 
+@pytest.mark.parametrize("size", [0.2, None, 9, 59_991, 60_000, "10000", True])
+def test_a_validation_part_has_a_number_of_images_that_leaves_some_of_each_class(numbered, size):
+    with pytest.raises(
+        (TypeError, ValueError), match=r"load_split wants validation_size|one of each class has to be left"
+    ):
+        data.load_split("train", size)
+    for size in (10, 59_990):
+        assert len(data.load_split("validation", size)) == size
+
+
 def test_fast_takes_a_small_stratified_subset_and_says_so(numbered, monkeypatch, capsys):
     whole = set(read_numbers(data.load_split("validation")).tolist())
     monkeypatch.setattr(config, "FAST", True)

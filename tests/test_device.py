@@ -1,6 +1,7 @@
 """The choice of device and number format: measured once, then kept."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from helpers import config, device, models
 
@@ -31,6 +33,8 @@ def idle(monkeypatch, tmp_path):
     monkeypatch.setattr(device, "cores_taken_while", cores_taken_while)
     monkeypatch.setattr(device.psutil, "cpu_count", lambda logical=True: torch.get_num_threads())
     monkeypatch.setattr(device, "LOOK_SECONDS", 0)
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    device.leave_busy_cores.cache_clear()
     monkeypatch.setattr(device, "TRIAL_SECONDS", 0)
     monkeypatch.setattr(device, "CPUINFO", tmp_path / "no such file")  # as if it were not known to lack bfloat16
     return taken
@@ -152,6 +156,93 @@ def test_on_a_server_with_many_cores_neighbours_disturb_only_where_too_few_are_l
     idle.extend([taken, taken])
     steps(lambda number, dtype: 1.0 if dtype == torch.bfloat16 else 2.0)
     assert device.choose_precision(SMALL, 4, CPU) == chosen
+
+
+@pytest.fixture
+def threads(idle, monkeypatch):
+    """Give the number of threads, here two for two cores, that may be changed as nobody has set it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    yield torch.get_num_threads
+    torch.set_num_threads(before)
+    device.leave_busy_cores.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("taken", "left"),
+    [([], 2), ([1.0] * 5, 1), ([0.7] * 5, 1), ([2.0] * 5, 1), ([1.0, 1.0, 1.0, 1.0, 0.2], 2), ([0.4] * 5, 2)],
+    ids=["idle", "one busy program", "a call with pictures", "two busy programs", "a busy moment", "a little"],
+)
+def test_cores_that_others_keep_busy_are_left_to_them(idle, threads, capsys, taken, left):
+    idle.extend(taken)
+    assert device.leave_busy_cores() == 2 - left and threads() == left
+    said = capsys.readouterr().out
+    assert said == "" if left == 2 else "computes in 1 thread instead of 2" in said
+    # The neighbours change, and a training that is repeated still has to give the same.
+    idle[:] = [0.0 if left == 1 else 1.0] * 5
+    device.get_device()
+    assert threads() == left and capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("cores", "taken", "left"),
+    [(8, [1.0] * 5, 7), (8, [3.2] * 5, 5), (8, [3.0, 3.0, 1.2, 3.0, 3.0], 7), (64, [20.0], 8)],
+)
+def test_of_many_cores_those_that_are_free_are_taken(idle, threads, monkeypatch, cores, taken, left):
+    torch.set_num_threads(8)
+    monkeypatch.setattr(device, "cores", lambda: cores)
+    idle.extend(taken)
+    device.leave_busy_cores()
+    assert threads() == left
+
+
+def test_a_number_of_threads_that_the_user_has_set_and_a_short_run_are_left_alone(idle, threads, monkeypatch):
+    idle.extend([1.0] * 10)
+    monkeypatch.setattr(config, "FAST", True)
+    assert device.leave_busy_cores() == 0
+    device.leave_busy_cores.cache_clear()
+    monkeypatch.setattr(config, "FAST", False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert device.leave_busy_cores() == 0 and threads() == 2
+
+
+def test_no_format_is_chosen_beside_a_program_that_got_its_core(home, idle, threads, steps):
+    idle.extend([1.0] * 6)
+    steps(lambda number, dtype: 1.0 if dtype == torch.bfloat16 else 2.0)
+    assert device.choose_precision(SMALL, 4, CPU) == torch.float32
+    assert kept(home) == [] and threads() == 1
+
+
+def test_fit_leaves_busy_cores_before_its_first_batch(home, idle, threads, monkeypatch):
+    from helpers.training import fit
+
+    idle.extend([1.0] * 5)
+    images, labels = torch.zeros(8, 1, 28, 28, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64)
+    model, seen = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), []
+    model.register_forward_hook(lambda *call: seen.append(threads()))
+    fit(model, TensorDataset(images, labels), None, torch.optim.SGD(model.parameters()), 1, 4)
+    assert seen == [1, 1]
+
+
+def test_a_kernel_that_starts_beside_a_busy_program_leaves_it_its_core():
+    code = "import torch; from helpers.device import get_device; get_device(); print(torch.get_num_threads())"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | {"FAST": "0"}
+
+    def run(code):
+        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+
+    wanted = int(run("import torch; print(torch.get_num_threads())").stdout)
+    if wanted == 1:
+        pytest.skip("There is one core, which the kernel takes whatever else is at work.")
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(device.cores())]
+    try:
+        said, threads = run(code).stdout.splitlines()
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    assert threads == "1" and f"computes in 1 thread instead of {wanted}" in said
 
 
 def test_a_busy_process_is_seen():

@@ -4,7 +4,7 @@ import re
 
 import nbformat
 import pytest
-from committed import CHANGED
+from committed import CHANGED, read_committed
 
 from build_tools import exercises, series
 from helpers import config
@@ -15,10 +15,6 @@ LAB = series.case_paths()
 SOLUTION = r"### BEGIN SOLUTION\n(.*?)### END SOLUTION"
 each_solution = pytest.mark.parametrize("path", SOLUTIONS, ids=NAMES)
 each_of_all = pytest.mark.parametrize("path", [*SOLUTIONS, *LAB], ids=[*NAMES, *config.LAB_CASES])
-
-
-def read(path):
-    return nbformat.read(path, as_version=4)
 
 
 def answers(notebook):
@@ -60,7 +56,7 @@ def test_exercises_are_what_the_solutions_give(path):
 
 @each_of_all
 def test_no_solution_leaks_into_the_exercises(path):
-    solution, exercise = read(path), read(exercises.student_path(path))
+    solution, exercise = read_committed(path), read_committed(exercises.student_path(path))
     text = "\n".join(cell.source for cell in exercise.cells)
     # A repaired function shares lines with the broken one, which the student sees.
     shown = "\n".join(without_solution(cell) for cell in exercises.before_answers(solution))
@@ -75,8 +71,8 @@ def test_no_solution_leaks_into_the_exercises(path):
 
 @each_solution
 def test_an_exercise_has_its_form(path):
-    notebook = read(path)
-    lesson = read(config.NOTEBOOKS_DIR / path.name)
+    notebook = read_committed(path)
+    lesson = read_committed(config.NOTEBOOKS_DIR / path.name)
     title = lesson.cells[0].source.split("\n")[0].removeprefix("# ")
     assert notebook.cells[0].source.startswith(f"# Exercises {title}\n")
     assert f"[{title}](../{path.name})" in notebook.cells[0].source
@@ -92,7 +88,7 @@ def test_an_exercise_has_its_form(path):
 
 @each_of_all
 def test_the_committed_solutions_were_run_and_belong_to_their_code(path):
-    notebook = read(path)
+    notebook = read_committed(path)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert notebook.metadata["series"] == {"code_sha256": series.code_hash(notebook), "fast": False}, "make exercises"

@@ -4,12 +4,12 @@ import ast
 import subprocess
 import sys
 
-import nbformat
 import pytest
+from committed import read_committed, without_own_files
 
 from helpers import config
 
-HELPERS = sorted((config.ROOT / "helpers").rglob("*.py"))
+HELPERS = without_own_files((config.ROOT / "helpers").rglob("*.py"))
 NOTEBOOKS = [config.NOTEBOOKS_DIR / "00_start_here.ipynb"]
 NOTEBOOKS += [config.NOTEBOOKS_DIR / f"{name}.ipynb" for name in config.APPENDICES]
 NOTEBOOKS += [config.NOTEBOOKS_DIR / part / f"{name}.ipynb" for name in config.LESSONS for part in ("", "solutions")]
@@ -32,7 +32,7 @@ def name_of(path):
 
 
 def code_of(path):
-    cells = nbformat.read(path, as_version=4).cells
+    cells = read_committed(path).cells
     return "\n".join(cell.source for cell in cells if cell.cell_type == "code" and cell.source[0] not in "%!")
 
 

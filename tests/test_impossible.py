@@ -2,8 +2,8 @@
 
 import re
 
-import nbformat
 import pytest
+from committed import read_committed
 from IPython.core.interactiveshell import InteractiveShell
 from test_checks import NONSENSE, blank, public_functions
 from traitlets.config import Config
@@ -19,10 +19,6 @@ PATHS = series.case_paths()
 ALL_WRONG = [(name, *wrong) for name in NAMES for wrong in WRONG[name]]
 each_case = pytest.mark.parametrize("name", NAMES)
 each_path = pytest.mark.parametrize("path", PATHS, ids=NAMES)
-
-
-def read(path):
-    return nbformat.read(path, as_version=4)
 
 
 @pytest.fixture
@@ -90,7 +86,7 @@ def test_the_check_says_that_the_blank_is_blank_and_survives_nonsense(name):
 
 @each_path
 def test_a_case_has_its_form(path):
-    notebook = read(path)
+    notebook = read_committed(path)
     assert len(notebook.cells) <= 16
     title = notebook.cells[0].source.split("\n")[0]
     assert re.fullmatch(rf"# Case {path.stem[-1]} · \S.+", title)
@@ -98,7 +94,7 @@ def test_a_case_has_its_form(path):
     for heading in ("## The test", "## Your tests", "## Your verdict", exercises.ANSWERS):
         assert heading in text
     assert text.count("**Think first:**") == 1 and "00_read_me_first.ipynb" in text
-    page = read(series.LAB / "00_read_me_first.ipynb")
+    page = read_committed(series.LAB / "00_read_me_first.ipynb")
     assert f"[{title.removeprefix('# ')}]({path.name})" in page.cells[-1].source
     marks = [cell.metadata.nbgrader.grade_id for cell in notebook.cells if "nbgrader" in cell.metadata]
     assert marks == [path.stem, f"check_{path.stem}"]
@@ -121,7 +117,7 @@ def test_a_case_is_impossible_as_it_stands_and_ordinary_once_mended(path, monkey
     """Under FAST=1, as the tests run; a full run is executed and checked by `make run`."""
     monkeypatch.chdir(path.parent)
     shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
-    cells = exercises.before_answers(read(path))
+    cells = exercises.before_answers(read_committed(path))
     for cell in cells:
         if cell.cell_type == "code":
             done = shell.run_cell(cell.source)

@@ -35,6 +35,7 @@ IMAGES = {
     "flat rows of a CSV file": GREY.flatten(1).long(),
     "flat rows, scaled": GREY.flatten(1).double() / 255,
     "flat with a channel": GREY.flatten(2),
+    "flat with a channel last": GREY.flatten(1)[..., None],
     "channel last": GREY.permute(0, 2, 3, 1),
     "three channels": GREY.expand(-1, 3, -1, -1),
     "three channels last, scaled": GREY.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).float() / 255,
@@ -106,7 +107,9 @@ def test_normalize_takes_grey_levels_of_any_shape_and_nothing_that_was_scaled(im
         data.normalize(images.numpy())
 
 
-@pytest.mark.parametrize("shape", [(20, 2, 28, 28), (20, 1, 1, 28, 28), (20, 3, 784), (3, 28, 28), (20, 5), (20,)])
+@pytest.mark.parametrize(
+    "shape", [(20, 2, 28, 28), (20, 1, 1, 28, 28), (20, 3, 784), (3, 28, 28), (20, 5), (20,), (20, 400)]
+)
 def test_images_without_an_obvious_way_are_refused_with_what_is_wanted(shape):
     for message in messages_about(TensorDataset(torch.zeros(shape, dtype=torch.uint8), LABELS[: shape[0]])):
         assert str(shape) in message and "(N, 1, 28, 28)" in message and "images = " not in message
@@ -147,9 +150,11 @@ def test_labels_that_are_no_class_numbers_are_refused_with_what_came(labels):
         ("validation", "load_split('validation')"),
         (FakeData(20, (1, 28, 28)), "torch.stack"),
         (Subset(FakeData(20, (1, 28, 28)), range(5)), "torch.stack"),
-        ([(image, label) for image, label in zip(GREY, LABELS, strict=True)], "load_split"),
+        ([(image, label) for image, label in zip(GREY, LABELS, strict=True)], "torch.stack([image for image, _ in"),
+        ([(GREY[0], 3), (GREY[1], 4)], "torch.stack([image for image, _ in"),
+        ([], "load_split"),
         (TensorDataset, "the class TensorDataset"),
-        (pd.DataFrame({"label": [1]}), "DataFrame"),
+        (pd.DataFrame({"label": [1]}), "Of a table whose first column holds the labels"),
         (7, "7"),
     ],
 )
@@ -160,10 +165,44 @@ def test_what_is_no_tensor_dataset_is_refused_with_the_way_to_one(dataset, way):
 
 def test_a_data_set_of_torchvision_is_refused_with_the_way_to_one(real):
     published = FashionMNIST(real.parents[1], train=False)
-    for message in messages_about(published, TypeError) + messages_about(Subset(published, [1, 2]), TypeError):
-        code = re.search(r"(TensorDataset\(dataset.*?targets\))", message).group(1)
-    made = eval(code, {"dataset": published, "TensorDataset": TensorDataset})
-    assert inputs.check_dataset("This", made) is made
+    chosen = Subset(published, [1, 5])
+    for given, numbers in [(published, range(10_000)), (chosen, [1, 5]), (Subset(chosen, [1]), [5])]:
+        for message in messages_about(given, TypeError):
+            code = re.search(r"torchvision: (.*)\. Its transform", message).group(1)
+        made = eval(code, {"dataset": given, "TensorDataset": TensorDataset, "Subset": Subset})
+        images, labels = inputs.check_dataset("This", made).tensors
+        assert torch.equal(images[:, 0], published.data[list(numbers)])
+        assert torch.equal(labels, published.targets[list(numbers)])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32])
+def test_a_table_with_its_labels_in_the_first_column_is_taken_apart_by_the_code_in_the_message(dtype):
+    table = torch.cat([LABELS[:, None], GREY.flatten(1)], dim=1).to(dtype)
+    for message in messages_about(TensorDataset(table, LABELS)):
+        code = re.search(r"taken apart by: (.*)\.$", message).group(1)
+    found = {"table": table, "torch": torch}
+    exec(code, found)
+    assert torch.equal(inputs.check_images("This", found["images"]), GREY) and torch.equal(found["labels"], table[:, 0])
+
+
+def test_a_table_of_pandas_is_taken_apart_by_the_code_in_the_message():
+    table = pd.DataFrame(torch.cat([LABELS[:, None], GREY.flatten(1)], dim=1).numpy())
+    code = re.search(r"holds the labels: (.*)\.$", messages_about(table, TypeError)[0]).group(1)
+    made = eval(code, {"table": table, "torch": torch, "TensorDataset": TensorDataset})
+    assert all(torch.equal(*pair) for pair in zip(made.tensors, (GREY, LABELS), strict=True))
+
+
+def test_a_data_set_whose_images_are_no_tensor_is_collected(monkeypatch):
+    other = FakeData(20, (3, 32, 32))
+    other.data, other.targets = np.zeros((20, 32, 32, 3), "uint8"), [0] * 20  # as CIFAR10's
+    assert all("torch.stack" in message and ".data" not in message for message in messages_about(other, TypeError))
+
+
+def test_samples_in_a_list_are_put_together_by_the_code_in_the_message():
+    for samples in (list(zip(GREY, LABELS, strict=True)), list(zip(GREY, LABELS.tolist(), strict=True))):
+        code = re.search(r"together: (.*)\.$", messages_about(samples, TypeError)[0]).group(1)
+        made = eval(code, {"samples": samples, "torch": torch, "TensorDataset": TensorDataset})
+        assert all(torch.equal(*pair) for pair in zip(made.tensors, (GREY, LABELS), strict=True))
 
 
 def test_no_training_data_or_data_without_labels_are_refused():
@@ -331,6 +370,113 @@ def test_a_loss_that_cannot_be_learned_from_is_refused(loss_fn):
         training.fit(model, GOOD, None, optimizer, 1, 10, loss_fn=loss_fn)
 
 
+def test_a_relu_or_a_sigmoid_at_the_end_is_not_trained_and_what_only_looks_like_one_is():
+    def train(change, images=20):
+        model = Two(change)
+        few = Subset(GOOD, range(images))
+        return training.fit(model, few, None, torch.optim.SGD(model.parameters(), lr=0.001), 1, 20)
+
+    with pytest.raises(ValueError, match="those after a ReLU, none below 0"):
+        train(lambda outputs: 10 * torch.relu(outputs))
+    with pytest.raises(ValueError, match="those after a sigmoid, none below 0"):
+        train(torch.sigmoid)
+    assert len(train(lambda outputs: 10 * torch.relu(outputs), images=inputs.ENOUGH_TO_TELL - 1)) == 1
+    assert len(train(lambda outputs: 0 * outputs)) == 1  # a last layer that begins with zeros
+    assert len(train(lambda outputs: outputs + 10)) == 1
+    evaluation.predict(Two(lambda outputs: 9 * F.one_hot(outputs.argmax(dim=1), 10).float()), GOOD)  # a rule
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LazyLinear(10)],
+        [nn.Flatten(), nn.Linear(1024, 10)],
+        [nn.Linear(784, 10)],
+        [nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4, 10)],
+    ],
+)
+def test_layers_that_do_not_fit_the_images_are_named_with_the_shape_that_came(layers):
+    model = nn.Sequential(*layers)
+    if any(isinstance(layer, nn.LazyLinear) for layer in layers):
+        model[-1] = nn.Linear(4, 10)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    told = r"layers of this Sequential do not fit a batch of the shape \(10, 1, 28, 28\): .*one channel of 28"
+    for use in (
+        lambda: evaluation.predict(model, GOOD, 10),
+        lambda: training.fit(model, GOOD, GOOD, optimizer, 1, 10),
+    ):
+        with pytest.raises(ValueError, match=told):
+            use()
+
+
+def test_other_errors_of_a_model_stay_as_they_are():
+    def fail(outputs):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match=r"^out of memory$"):
+        evaluation.predict(Two(fail), GOOD)
+
+
+def test_a_loss_that_cannot_take_classes_and_a_change_that_loses_images_are_named():
+    model = models.LogisticRegression()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for loss_fn in (F.mse_loss, F.binary_cross_entropy_with_logits, nn.BCELoss(), lambda outputs: outputs.mean()):
+        with pytest.raises(ValueError, match=r"cannot take the outputs, float32 \(8, 10\), and the labels, int64"):
+            training.fit(model, GOOD, None, optimizer, 1, 8, loss_fn=loss_fn)
+    with pytest.raises(ValueError, match=r"After augment, fit wants one entry a sample .* 5 images, 10 labels"):
+        training.fit(model, GOOD, None, optimizer, 1, 10, augment=lambda images: images[::2])
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float16, torch.float64, "bfloat16"])
+def test_a_number_format_that_nothing_trains_in_is_refused(dtype):
+    model = models.LogisticRegression()
+    with pytest.raises(ValueError, match=r"torch.float32 or torch.bfloat16, or left out, but got"):
+        training.fit(model, GOOD, None, torch.optim.SGD(model.parameters(), lr=0.1), 1, 10, dtype=dtype)
+
+
+def test_an_optimizer_that_wants_a_closure_is_refused():
+    model = models.LogisticRegression()
+    with pytest.raises(TypeError, match="LBFGS computes the loss several times"):
+        training.fit(model, GOOD, None, torch.optim.LBFGS(model.parameters()), 1, 10)
+
+
+def test_functions_are_refused_as_classes_and_what_cannot_be_called_before_anything_is_trained():
+    model = models.LogisticRegression()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for name, wrong, text in [
+        ("loss_fn", nn.CrossEntropyLoss, r"the class CrossEntropyLoss. Make one of it: loss_fn=CrossEntropyLoss\(\)"),
+        ("loss_fn", None, "such as F.cross_entropy, but got None"),
+        ("loss_fn", "cross_entropy", "but got 'cross_entropy'"),
+        ("augment", v2.RandomHorizontalFlip, r"augment=RandomHorizontalFlip\(\)"),
+        ("augment", GREY, r"such as random_flip, but got uint8 \(20, 1, 28, 28\)"),
+        ("after_epoch", 3, "but got 3"),
+    ]:
+        with pytest.raises(TypeError, match=f"fit wants {name} as a function, .*{text}"):
+            training.fit(model, GOOD, GOOD, optimizer, 1, 10, **{name: wrong})
+
+
+def test_a_schedule_whose_steps_do_not_fit_is_refused_before_anything_is_trained():
+    model = models.LogisticRegression()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # two epochs of 20 images, 8 at a time, are 6 batches
+    one_cycle = {steps: OneCycleLR(optimizer, 0.1, total_steps=steps) for steps in (2, 5, 6)}
+    with pytest.raises(ValueError, match="once an epoch, 2 times in all, but this OneCycleLR is made for 6 steps"):
+        training.fit(model, GOOD, None, optimizer, 2, 8, scheduler=one_cycle[6])
+    with pytest.raises(ValueError, match=r"6 times in all, .* for 5 steps\. Make it with total_steps=6"):
+        training.fit(model, GOOD, None, optimizer, 2, 8, batch_scheduler=one_cycle[5])
+    for name, steps in {"scheduler": 2, "batch_scheduler": 6}.items():
+        schedule = OneCycleLR(optimizer, 0.1, total_steps=steps)
+        assert len(training.fit(model, GOOD, None, optimizer, 2, 8, **{name: schedule})) == 2
+
+
+def test_a_diverged_model_is_told_and_never_looks_well_calibrated(capsys):
+    evaluation.predict(Two(lambda outputs: outputs), GOOD)
+    assert "NaN" not in capsys.readouterr().out
+    diverged = Two(lambda outputs: torch.where(torch.arange(len(outputs))[:, None] < 3, torch.nan, outputs))
+    labels, _, probabilities = evaluation.predict(diverged, GOOD)
+    assert "Of 3 of 20 images this Two computes no number (NaN)" in capsys.readouterr().out
+    assert np.isnan(evaluation.expected_calibration_error(labels, probabilities))
+
+
 @pytest.mark.parametrize(
     "loss_fn",
     [
@@ -454,6 +600,7 @@ SURE = np.full((10, 10), 0.02) + 0.8 * np.eye(10)
         (TEN + 1, "from 1 to 10. To convert: labels = labels - 1"),
         (TEN - 1, "from -1 to 8"),
         (np.array(config.CLASS_NAMES), r"labels = \[CLASS_NAMES\.index\(each\) for each in labels\]"),
+        (TEN.astype(object), r"labels = labels\.astype\(int\)"),
         (config.CLASS_NAMES, r"labels = \[CLASS_NAMES\.index\(each\) for each in labels\]"),
         (TEN[:0], "not a single sample"),
         ([], "not a single sample"),

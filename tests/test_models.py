@@ -4,10 +4,10 @@ import ast
 from functools import partial
 from pathlib import Path
 
-import nbformat
 import pytest
 import torch
 import torch.nn.functional as F
+from committed import read_committed
 from torch import nn
 
 from helpers import models
@@ -301,7 +301,7 @@ IN_LESSONS = [
 
 def written_in(lesson, name):
     """Make the network of that name out of the lines of the lesson that define it."""
-    for cell in nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4).cells:
+    for cell in read_committed(NOTEBOOKS / f"{lesson}.ipynb").cells:
         if cell.cell_type != "code":
             continue
         for node in ast.parse(cell.source).body:

@@ -6,11 +6,11 @@ import math
 from dataclasses import fields, replace
 from functools import partial
 
-import nbformat
 import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from committed import read_committed
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 from torch.utils.data import TensorDataset
@@ -50,7 +50,7 @@ IMAGES = torch.arange(64 * 784).reshape(64, 1, 28, 28).remainder(251).to(torch.u
 
 
 def sources(lesson):
-    notebook = nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
+    notebook = read_committed(NOTEBOOKS / f"{lesson}.ipynb")
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
@@ -372,3 +372,8 @@ def test_a_damaged_checkpoint_is_not_overwritten(loaded_or_trained):
     with pytest.raises(checkpoints.CheckpointError):
         recipes.load_or_train("small")
     assert path.read_bytes() == b"half"
+
+
+def test_a_recipe_that_there_is_not_is_refused_with_those_that_there_are():
+    with pytest.raises(ValueError, match=r"no recipe 'MLP': choose one of 'mlp', .*'sprint'"):
+        recipes.load_or_train("MLP")

@@ -3,7 +3,11 @@
 import base64
 import io
 import json
+import os
 import re
+import shutil
+import signal
+import subprocess
 import sys
 
 import nbclient
@@ -14,6 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
 from build_tools import series
+from helpers.config import ROOT
 from helpers.results import COLUMNS
 
 pytestmark = pytest.mark.usefixtures("figures_can_be_seen")
@@ -253,8 +258,36 @@ def test_a_kernel_that_does_not_start_is_told_in_words(lessons, monkeypatch):
     series.COPIES.mkdir(parents=True)
     died = RuntimeError("Kernel died before replying to kernel_info")
     monkeypatch.setattr(series.NotebookClient, "execute", lambda self, **_options: (_ for _ in ()).throw(died))
-    with pytest.raises(SystemExit, match="01_first was not executed, since its kernel does not start"):
+    told = (
+        "01_first was not executed, since its kernel does not start: Kernel died .* If memory ran out, .* GB are free"
+    )
+    with pytest.raises(SystemExit, match=told):
         series.execute(path)
+
+
+def test_a_run_that_is_stopped_by_ctrl_c_says_so_and_nothing_else():
+    name = "stopped-by-ctrl-c"
+    run = subprocess.Popen(
+        [sys.executable, "-m", "build_tools.series", "run", "01_data_exploration"],
+        cwd=ROOT,
+        env=os.environ | {"FAST": "1", "RUN_NAME": name},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        said = ""
+        while "cell  3 of" not in said:
+            said += (line := run.stdout.readline())
+            assert line, said
+        run.send_signal(signal.SIGINT)
+        last = run.communicate(timeout=60)[0]
+    finally:
+        run.kill()
+        shutil.rmtree(ROOT / "runs" / name, ignore_errors=True)
+    assert run.returncode == 130 and "Traceback" not in last and "rror" not in last, last
+    *_, words = last.strip().splitlines()
+    assert words.startswith("Stopped by you. The lessons executed up to now are in ") and name in words
 
 
 def test_a_students_own_notebook_is_no_lesson(lessons):
@@ -286,6 +319,12 @@ def test_a_run_in_which_all_claims_hold_says_so(lessons, capsys):
 def test_a_short_run_is_never_published(lessons, monkeypatch):
     monkeypatch.setattr(series.config, "FAST", True)
     with pytest.raises(SystemExit, match="full run"):
+        series.publish()
+
+
+def test_a_run_beside_busy_programs_is_never_published(lessons, monkeypatch):
+    monkeypatch.setattr(series, "leave_busy_cores", lambda: 1)
+    with pytest.raises(SystemExit, match="nothing else at work"):
         series.publish()
 
 

@@ -208,3 +208,15 @@ def test_the_readme_says_where_it_runs():
     for system in ("64-bit Linux", "Apple silicon", "Intel processor", "Windows on ARM", "32-bit", "Alpine"):
         assert system in readme
     assert "No matching distribution found for torch" in readme
+
+
+def test_the_tests_say_in_a_line_that_their_folder_cannot_be_written(tmp_path):
+    (tmp_path / "helpers").mkdir()
+    for name in ("conftest.py", "helpers/__init__.py", "helpers/home.py"):
+        shutil.copy(config.ROOT / name, tmp_path / name)
+    (tmp_path / "runs").touch()  # where a folder should be, which not even root can write to
+    done = subprocess.run([sys.executable, "-m", "pytest"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr + done.stdout
+    assert re.fullmatch(
+        "What is trained here could not be saved, since .*runs cannot be written. .*", done.stderr.strip()
+    )

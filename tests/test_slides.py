@@ -5,6 +5,7 @@ from html import unescape
 
 import nbformat
 import pytest
+from committed import read_committed
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from build_tools import series, slides
@@ -23,7 +24,7 @@ def kinds(*cells):
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_every_cell_carries_a_slide_type_and_the_first_opens_a_slide(path):
-    cells = nbformat.read(path, as_version=4).cells
+    cells = read_committed(path).cells
     types = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in cells]
     assert set(types) <= set(slides.TYPES), "run python -m build_tools.slides stamp"
     assert types[0] == "slide"

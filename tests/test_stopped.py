@@ -5,15 +5,16 @@ import csv
 import json
 import re
 import signal
+import sys
 import time
 from dataclasses import replace
 from types import SimpleNamespace
 
-import nbformat
 import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from committed import read_committed
 from jupyter_client.manager import start_new_kernel
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
@@ -274,7 +275,7 @@ def test_an_error_before_anything_was_learned_leaves_a_finished_model_finished(s
         calls.append(1)
         return F.cross_entropy(outputs, labels if len(calls) == 1 else labels.float())
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="cannot take the outputs"):
         training.fit(model, stripes(30), None, optimizer, 3, 10, loss_fn=fails_in_the_second_batch)
     assert unfinished.unfinished_models() == ["Pressed in epoch 1 of 3"]
 
@@ -345,9 +346,7 @@ def lesson_kernel(real, tmp_path):
 
 
 def test_lesson_02_goes_on_after_a_stop_in_its_first_epoch(lesson_kernel, tmp_path):
-    cells = [
-        cell for cell in nbformat.read(NOTEBOOKS_DIR / "02_mlp_baseline.ipynb", 4).cells if cell.cell_type == "code"
-    ]
+    cells = [cell for cell in read_committed(NOTEBOOKS_DIR / "02_mlp_baseline.ipynb").cells if cell.cell_type == "code"]
     trains = next(number for number, cell in enumerate(cells) if "history = fit(" in cell.source)
     lesson_kernel(cells[0].source)
     lesson_kernel("linear_accuracy = 0.8")
@@ -377,3 +376,50 @@ def test_lesson_02_goes_on_after_a_stop_in_its_first_epoch(lesson_kernel, tmp_pa
         "from helpers.recipes import load_or_train; _ = load_or_train('mlp')"
     )
     assert [entry["epochs"] for entry in json.loads((tmp_path / "results.json").read_text())] == [2]
+
+
+def test_what_a_loop_measured_is_not_recorded_after_a_stop_until_its_cell_has_run_again(lesson_kernel, tmp_path):
+    lesson_kernel("""
+import torch
+from helpers.config import FAST
+from helpers.data import load_split
+from helpers.models import LogisticRegression
+from helpers.results import record_headline, record_score
+from helpers.training import fit
+few = load_split("validation")""")
+    # The first training is stopped, and a later one of the same class is trained to the end.
+    loop = """
+for epochs in lengths:
+    model = LogisticRegression()
+    history = fit(model, few, None, torch.optim.SGD(model.parameters(), lr=0.01), epochs, batch_size=10)"""
+    keep = """
+record_score("LogisticRegression", 1, 2)
+record_headline("09_deeper_networks", "what depth adds", value=1, low=0, high=2, unit="points", how="two trainings")"""
+    kept = [tmp_path / "scoreboard.json", tmp_path / "results.json"]
+    lesson_kernel("config.FAST_EPOCHS, lengths = 50, [50, 1]")
+    assert "Stopped by you" in lesson_kernel(loop, stop=True)
+    for _ in range(2):
+        said = lesson_kernel(keep)
+        assert said.count("because a training was stopped (LogisticRegression in epoch ") == 2, said
+        assert not any(path.exists() for path in kept)
+        lesson_kernel("lengths = [1, 1]")
+        lesson_kernel(f"if True: {loop}".replace("\n", "\n    "))  # another cell trains to the end
+    lesson_kernel(loop)
+    assert "Not recorded" not in lesson_kernel(keep)
+    assert all(path.exists() for path in kept)
+
+
+def test_a_cell_that_was_changed_is_still_the_same_cell_where_its_id_is_sent(monkeypatch):
+    def run(code, number, sent):
+        shell = SimpleNamespace(user_ns={"In": ["", code]}, execution_count=number, get_parent=lambda: sent)
+        monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+
+    model = nn.Linear(1, 1)
+    for sent, left in [({"metadata": {"cellId": "a1"}}, []), ({}, ["Linear in epoch 1 of 9"])]:
+        run("fit(model, epochs=9)", 3, sent)
+        unfinished.mark_stopped(model, "epoch 1 of 9")
+        unfinished.mark_finished(model)  # in the same run of the cell
+        assert unfinished.stopped_trainings() == ["Linear in epoch 1 of 9"]
+        run("fit(model, epochs=2)", 4, sent)
+        unfinished.mark_finished(model)
+        assert unfinished.stopped_trainings() == left

@@ -7,9 +7,9 @@ change what an earlier cell made. They run in this process, which has loaded PyT
 import io
 from contextlib import redirect_stdout
 
-import nbformat
 import pytest
 import torch
+from committed import read_committed
 
 from helpers import config
 
@@ -25,7 +25,7 @@ class Lesson:
     """The code cells of a lesson, to be run by their ids, and the names that they have made."""
 
     def __init__(self, name):
-        notebook = nbformat.read(config.NOTEBOOKS_DIR / f"{name}.ipynb", as_version=4)
+        notebook = read_committed(config.NOTEBOOKS_DIR / f"{name}.ipynb")
         self.sources = {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
         self.names = {}
         self.run(IMPORTS[name])
