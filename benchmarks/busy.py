@@ -141,10 +141,11 @@ def processors() -> list[str]:
     return sorted(set.intersection(*measured))
 
 
-def dtype_on(processor: str) -> str:
-    """Return the number format of the steps that were measured on a processor."""
-    [dtype] = {entry["dtype"] for entry in entries_with("busy", processor=processor)}
-    return dtype
+def measured_on(processor: str) -> str:
+    """Return in words the number format of the steps measured on a processor, and the short wait of its threads."""
+    measured = entries_with("busy", processor=processor)
+    [(dtype, wait)] = {(entry["dtype"], entry["setting"]["GOMP_SPINCOUNT"]) for entry in measured}
+    return f"in {dtype}, with a short wait of {wait} rounds"
 
 
 def beside(processor: str, number: int, way: str, name: str) -> float:
@@ -173,7 +174,7 @@ def busy_table() -> str:
                     rows.append([number or "none", way, *(f"{step:.1f}" for step in steps)])
         idle = [idle_cost(processor, name) for name in NETWORKS]
         parts += [
-            f"On {processor}, in {dtype_on(processor)}:",
+            f"On {processor}, {measured_on(processor)}:",
             markdown_table(["busy programs", "way", *(f"{name} (ms)" for name in NETWORKS)], rows),
             f"With nothing else at work, a step takes {min(idle):.2f} to {max(idle):.2f} times as long with the "
             f"setting and kept memory as before. {one_busy_program([processor])}",

@@ -296,7 +296,9 @@ def test_the_table_of_a_busy_machine_compares_each_processor_with_itself_idle(re
     def entry(number, processor="quick", dtype="bfloat16", **milliseconds):
         ways = zip(busy.WAYS, milliseconds.values(), strict=True)
         measured = {way: dict.fromkeys(busy.NETWORKS, ms) for way, ms in ways}
-        return {"processor": processor, "busy_programs": number, "milliseconds": measured, "dtype": dtype}
+        setting = {"GOMP_SPINCOUNT": "1500"}
+        key = {"processor": processor, "busy_programs": number}
+        return key | {"milliseconds": measured, "dtype": dtype, "setting": setting}
 
     idle = entry(0, as_it_was=[10.0, 20.0, 40.0], setting=[11.0, 20.0, 42.0], fewer=[20.0] * 3, passive=[30.0] * 3)
     one = entry(1, as_it_was=[500.0] * 3, setting=[50.0] * 3, fewer=[30.0] * 3, passive=[40.0] * 3)
@@ -305,8 +307,8 @@ def test_the_table_of_a_busy_machine_compares_each_processor_with_itself_idle(re
     del slow_one["milliseconds"][busy.FEWER_THREADS]  # measured before there was this way
     unfinished = entry(0, "stopped", as_it_was=[1.0], setting=[7.0], fewer=[7.0], passive=[1.0])
     record.write("busy", {"a": idle, "b": one, "c": slow_one, "d": slow_idle, "e": unfinished})
-    quick, slow = busy.busy_table().split("On slow, in float32:")
-    assert quick.startswith("On quick, in bfloat16:")
+    quick, slow = busy.busy_table().split("On slow, in float32, with a short wait of 1500 rounds:")
+    assert quick.startswith("On quick, in bfloat16, with a short wait of 1500 rounds:")
     assert "| none | as it was | 20.0 | 20.0 | 20.0 | 20.0 |" in quick
     assert "| 1 | with the setting | 50.0 |" in quick
     # In the same rounds the idle machine needed 1.1, 1.0 and 1.05 times as long.
