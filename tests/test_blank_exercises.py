@@ -1,7 +1,8 @@
 """The exercises as a student opens them: all cells run, and each check says that its answer is still empty."""
 
+from committed import read_committed
 from IPython.core.interactiveshell import InteractiveShell
-from test_exercises import checks, each_of_all, read
+from test_exercises import checks, each_of_all
 from traitlets.config import Config
 
 from build_tools import exercises
@@ -9,7 +10,7 @@ from build_tools import exercises
 
 @each_of_all
 def test_a_blank_exercise_fails_in_its_checks_alone(path, monkeypatch, capsys):
-    notebook = read(exercises.student_path(path))
+    notebook = read_committed(exercises.student_path(path))
     monkeypatch.chdir(exercises.student_path(path).parent)
     # In this process, which has imported PyTorch already.
     shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))

@@ -7,8 +7,9 @@ import sysconfig
 
 import nbformat
 import pytest
+from committed import read_committed
 from nbgrader.api import Gradebook
-from test_exercises import SOLUTIONS, answers, checks, read
+from test_exercises import SOLUTIONS, answers, checks
 
 from build_tools import exercises
 from helpers import config
@@ -34,9 +35,9 @@ def course(tmp_path_factory):
         folder = course / "submitted" / student / "exercises"
         folder.mkdir(parents=True)
         for path in paths:
-            notebook = read(course / "release" / "exercises" / path.name)
+            notebook = read_committed(course / "release" / "exercises" / path.name)
             if student == "full":
-                for grade_id, cell in answers(read(path)).items():
+                for grade_id, cell in answers(read_committed(path)).items():
                     answers(notebook)[grade_id].source = cell.source
             nbformat.write(notebook, folder / path.name)
     run(config.ROOT, "build_tools.marking", str(course), "exercises")
@@ -53,8 +54,8 @@ def run(folder, module, *arguments):
 
 @pytest.mark.parametrize("path", RELEASED, ids=[path.stem for path in RELEASED])
 def test_nbgrader_releases_what_is_committed(path, course):
-    released = read(course / "release" / "exercises" / path.name)
-    committed = read(exercises.EXERCISES / path.name)
+    released = read_committed(course / "release" / "exercises" / path.name)
+    committed = read_committed(exercises.EXERCISES / path.name)
     assert [cell.source for cell in released.cells] == [cell.source for cell in committed.cells]
     assert [cell.metadata for cell in released.cells] == [cell.metadata for cell in committed.cells]
 
@@ -69,7 +70,7 @@ def test_nbgrader_gives_full_marks_and_none(course, student):
         for notebook in marked:
             points = sum(
                 cell.metadata.nbgrader.points
-                for cell in checks(read(exercises.SOLUTIONS / f"{notebook.name}.ipynb")).values()
+                for cell in checks(read_committed(exercises.SOLUTIONS / f"{notebook.name}.ipynb")).values()
             )
             assert notebook.max_score == points
             assert notebook.score == (points if student == "full" else 0), notebook.name

@@ -417,6 +417,7 @@ def test_other_errors_of_a_model_stay_as_they_are():
         evaluation.predict(Two(fail), GOOD)
 
 
+@pytest.mark.filterwarnings("ignore:Using a target size")
 def test_a_loss_that_cannot_take_classes_and_a_change_that_loses_images_are_named():
     model = models.LogisticRegression()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
